@@ -1,0 +1,186 @@
+"""What a model is fitted on (`Interactions`) and what it is asked (`Queries`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from recli.schema import ITEM, POSITION, RATING, TIME, USER
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
+
+    Ints = NDArray[np.int32]
+    Longs = NDArray[np.int64]
+    Floats = NDArray[np.float32]
+    Doubles = NDArray[np.float64]
+
+
+def digest64(text: str) -> int:
+    """blake2b-64 of the id's UTF-8: a fixed pseudo-random number for every id."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def vocabulary(ids: pl.Series) -> pl.Series:
+    """The distinct ids in code order: by blake2b-64 of their UTF-8, so that neither file order nor popularity shows.
+
+    "The lowest code first" is thereby a tie-break that no model can profit from.
+    """
+    distinct = ids.unique().sort()
+    hashes = np.fromiter((digest64(text) for text in distinct), np.uint64, len(distinct))
+    return distinct.gather(np.argsort(hashes, kind="stable")).rename(ids.name)
+
+
+def encode(ids: pl.Series, vocab: pl.Series) -> Ints:
+    """Codes of ``ids``, int32 of the same length; -1 where an id is not in ``vocab``."""
+    codes = ids.cast(pl.Enum(vocab), strict=False).to_physical().cast(pl.Int32).fill_null(-1)
+    return codes.to_numpy()
+
+
+def order_within(group: Ints, key: NDArray[np.generic] | None, n_groups: int) -> tuple[Longs, Longs]:
+    """Rows grouped by ``group`` and, within a group, in the order of ``key``; ties (and no key) keep the row order.
+
+    Returns ``(indptr (n_groups + 1,), rows (n,))``: a stable sort by key, then a stable counting sort by group.
+    """
+    from scipy.sparse import csr_matrix
+
+    n = len(group)
+    rows = np.arange(n) if key is None else np.argsort(key, kind="stable")
+    # One entry a row, in the column of its group: turning that into columns is the counting sort, in C.
+    one_a_row = csr_matrix((np.ones(n, np.int8), group[rows], np.arange(n + 1)), shape=(n, n_groups))
+    by_group = one_a_row.tocsc()
+    return by_group.indptr.astype(np.int64), rows[by_group.indices].astype(np.int64)
+
+
+def event_order(events: pl.DataFrame) -> Doubles | None:
+    """What orders the events of a user: ``timestamp``, else ``position``, else nothing (the order of the rows)."""
+    for name in (TIME, POSITION):
+        if name in events.columns:
+            return events[name].to_numpy()
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interactions:
+    """Events as codes, grouped by user and in time order within a user.
+
+    ``users`` (n_users,) and ``items`` (n_items,) hold the ids by code. ``indptr`` (n_users + 1,) int64 bounds the
+    events of each user in ``item`` (n,) int32, ``rating`` (n,) float32 and ``time`` (n,) float64 (None where the
+    table has none).
+    """
+
+    users: pl.Series
+    items: pl.Series
+    indptr: Longs
+    item: Ints
+    rating: Floats | None = None
+    time: Doubles | None = None
+
+    @classmethod
+    def of(cls, events: pl.DataFrame) -> Interactions:
+        """From a table with ``user_id`` and ``item_id``; the universe is the ids that occur in it."""
+        users, items = vocabulary(events[USER]), vocabulary(events[ITEM])
+        indptr, rows = order_within(encode(events[USER], users), event_order(events), len(users))
+        rating = events[RATING].to_numpy()[rows].astype(np.float32) if RATING in events.columns else None
+        time = events[TIME].to_numpy()[rows] if TIME in events.columns else None
+        item = encode(events[ITEM], items)[rows]
+        return cls(users=users, items=items, indptr=indptr, item=item, rating=rating, time=time)
+
+    @property
+    def n_users(self) -> int:
+        return len(self.users)
+
+    @property
+    def n_items(self) -> int:
+        return len(self.items)
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    @cached_property
+    def matrix(self) -> csr_matrix:
+        """Users × items, float32: 1 where there is at least one event. Indices sorted, no duplicates."""
+        return binary(self.indptr, self.item, self.n_items)
+
+    @cached_property
+    def popularity(self) -> Longs:
+        """The number of users of each item, int64 (n_items,)."""
+        return np.bincount(self.matrix.indices, minlength=self.n_items).astype(np.int64)
+
+    def queries(self) -> Queries:
+        """Every user with the history that is here."""
+        return Queries(user=np.arange(self.n_users, dtype=np.int32), indptr=self.indptr, item=self.item, time=self.time)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queries:
+    """A batch to score: whom (``user`` (n,) int32, -1 for unknown) and with which history.
+
+    The history of query q is ``item[indptr[q]:indptr[q + 1]]``, in time order, with ``time`` beside it.
+    ``replaced`` says that the histories were given by hand, so that what was learned of a known user is out of date.
+    """
+
+    user: Ints
+    indptr: Longs
+    item: Ints
+    time: Doubles | None = None
+    replaced: bool = False
+
+    @classmethod
+    def of(
+        cls, wanted: pl.Series, history: pl.DataFrame, users: pl.Series, items: pl.Series, *, replaced: bool = False
+    ) -> Queries:
+        """A query for each of the ids ``wanted``, with their rows of ``history``.
+
+        ``users`` and ``items`` are the model's vocabularies; an item that it does not know is left out.
+        """
+        item = encode(history[ITEM], items)
+        query = encode(history[USER], wanted)
+        known = np.flatnonzero((item >= 0) & (query >= 0))
+        order = event_order(history)
+        indptr, rows = order_within(query[known], None if order is None else order[known], len(wanted))
+        rows = known[rows]
+        time = history[TIME].to_numpy()[rows] if TIME in history.columns else None
+        return cls(user=encode(wanted, users), indptr=indptr, item=item[rows], time=time, replaced=replaced)
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def __getitem__(self, block: slice) -> Queries:
+        """The queries of a block of consecutive rows."""
+        start, stop, _ = block.indices(len(self))
+        indptr = self.indptr[start : stop + 1]
+        events = slice(int(indptr[0]), int(indptr[-1])) if len(indptr) else slice(0, 0)
+        return Queries(
+            user=self.user[start:stop],
+            indptr=indptr - indptr[0] if len(indptr) else indptr,
+            item=self.item[events],
+            time=None if self.time is None else self.time[events],
+            replaced=self.replaced,
+        )
+
+    @cached_property
+    def lengths(self) -> Longs:
+        """Events in the history of each query."""
+        return np.diff(self.indptr)
+
+    def matrix(self, n_items: int) -> csr_matrix:
+        """Queries × items, float32: 1 where the item is in the history."""
+        return binary(self.indptr, self.item, n_items)
+
+
+def binary(indptr: Longs, item: Ints, n_items: int) -> csr_matrix:
+    """Rows × items, float32, 1 for every distinct item of a row; indices sorted."""
+    from scipy.sparse import csr_matrix
+
+    ones = np.ones(len(item), np.float32)
+    matrix = csr_matrix((ones, item.copy(), indptr.copy()), shape=(len(indptr) - 1, n_items))
+    matrix.sum_duplicates()
+    matrix.data[:] = 1.0
+    return matrix
