@@ -32,7 +32,7 @@ def vocabulary(ids: pl.Series) -> pl.Series:
 
     "The lowest code first" is thereby a tie-break that no model can profit from.
     """
-    distinct = ids.unique().sort()
+    distinct = ids.to_frame().unique().to_series().sort()  # a frame's unique takes an eighth of a series' time
     hashes = np.fromiter((digest64(text) for text in distinct), np.uint64, len(distinct))
     return distinct.gather(np.argsort(hashes, kind="stable")).rename(ids.name)
 
