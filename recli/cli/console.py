@@ -1,0 +1,101 @@
+"""What the user sees: lines and progress on stderr, results on stdout."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from recli.errors import RecliError
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+@dataclass
+class Console:
+    """Notes, details and progress of one command, on stderr."""
+
+    command: str
+    quiet: bool = False
+    verbose: bool = False
+    usage: str = ""
+    started: float = field(default_factory=time.perf_counter)
+    _shown: float = field(default_factory=time.perf_counter)
+    _drawn: bool = False
+
+    def note(self, text: str) -> None:
+        """A line that a user wants to see, unless quiet."""
+        if not self.quiet:
+            self._clear()
+            sys.stderr.write(f"recli {self.command}: {printable(text)}\n")
+
+    def detail(self, text: str) -> None:
+        """A line for a user who asked for more."""
+        if self.verbose:
+            self.note(text)
+
+    def progress(self, done: int, total: int, text: str) -> None:
+        """How far the work is: redrawn in place on a terminal, else a line from time to time."""
+        if self.quiet or os.environ.get("RECLI_NO_PROGRESS"):
+            return
+        now = time.perf_counter()
+        terminal = sys.stderr.isatty()
+        if now - self._shown < (0.1 if terminal else _SECONDS_BETWEEN_LINES):
+            return
+        self._shown = now
+        line = f"recli {self.command}: {text} {done:,}/{total:,}, {now - self.started:.0f} s"
+        sys.stderr.write(f"\r\x1b[K{line}" if terminal else f"{line}\n")
+        sys.stderr.flush()
+        self._drawn = terminal
+
+    def end(self) -> None:
+        """The last line of a command that is asked for more: wall seconds and peak memory."""
+        self._clear()
+        if self.verbose:
+            import resource
+
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            self.note(f"{time.perf_counter() - self.started:.2f} s, peak memory {peak:,.0f} MiB")
+
+    def _clear(self) -> None:
+        if self._drawn:
+            sys.stderr.write("\r\x1b[K")
+            self._drawn = False
+
+
+def printable(text: str) -> str:
+    """``text`` without control characters: what stands in a file must not steer a terminal."""
+    return "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in text)
+
+
+def say_error(error: RecliError) -> None:
+    """``recli: error: where: what``, then the hint."""
+    sys.stderr.write(f"recli: error: {printable(str(error))}\n")
+    if error.hint:
+        sys.stderr.write(f"hint: {printable(error.hint)}\n")
+
+
+def print_paths(paths: Iterable[object]) -> None:
+    """The paths of what was made, one a line: what the next command of a pipe reads."""
+    sys.stdout.write("".join(f"{path}\n" for path in paths))
+    sys.stdout.flush()
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], show: Callable[[Any], str] = str) -> None:
+    """A table: drawn on a terminal, TSV at full precision on a pipe. ``show`` formats a cell for the terminal."""
+    if not sys.stdout.isatty():
+        lines = ["\t".join(columns), *("\t".join("" if cell is None else str(cell) for cell in row) for row in rows)]
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
+        return
+    from rich.console import Console as RichConsole
+    from rich.table import Table
+
+    numeric = [all(isinstance(row[i], int | float | None) for row in rows) for i in range(len(columns))]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, right in zip(columns, numeric, strict=True):
+        table.add_column(name, justify="right" if right else "left")
+    for row in rows:
+        table.add_row(*("" if cell is None else printable(show(cell)) for cell in row))
+    RichConsole(soft_wrap=False, highlight=False, markup=False).print(table)

@@ -1,0 +1,117 @@
+"""recli evaluate."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from recli.cli import options as opt
+from recli.cli.console import Console, print_paths, print_table
+from recli.cli.recommend import request
+from recli.errors import Exit
+
+if TYPE_CHECKING:
+    from recli.metrics import Assertion
+    from recli.pipeline.evaluate import Plan
+    from recli.pipeline.events import Source
+    from recli.pipeline.recommend import Request
+
+EXAMPLE = "Example: recli evaluate ml-100k.ease.recs.parquet --metrics ndcg@10,mrr@10 --assert 'ndcg@10>=0.30'"
+DEFAULT = "recall@10,mrr@10,ndcg@10,hit@10,precision@10"
+
+
+@opt.takes(request, opt.making, opt.source)
+def command(
+    console: Console,
+    request: "Request",
+    making: opt.Making,
+    source: "Source",
+    inputs: opt.Inputs = None,
+    metrics: Annotated[
+        str, typer.Option("--metrics", metavar="M@K,...", help="What to measure; recli metrics lists.")
+    ] = DEFAULT,
+    truth: Annotated[
+        Path | None, typer.Option("--truth", metavar="FILE", help="The held-out rows, if not the split's.")
+    ] = None,
+    asserted: Annotated[
+        list[str] | None,
+        typer.Option("--assert", metavar="'M@K>=X'", help="Exit 1 where it does not hold; may be repeated."),
+    ] = None,
+    per_user: Annotated[
+        Path | None, typer.Option("--per-user", metavar="FILE", help="Write the values of every user.")
+    ] = None,
+    as_json: opt.Json = False,
+) -> None:
+    """Measure lists, or a model, against the rows that were held out.
+
+    A model takes all of recommend's options. The result is a table on a terminal, TSV on a pipe, or JSON; -o writes it.
+    """
+    from dataclasses import replace
+
+    from recli.metrics import parse, parse_assertion
+
+    assertions = [parse_assertion(text) for text in asserted or ()]
+    wanted = parse(",".join([metrics, *(str(assertion.metric) for assertion in assertions)]))
+    paths = opt.inputs_of(console, inputs, making.path)
+    from recli.pipeline.evaluate import Asked, plan
+
+    asked = Asked(metrics=wanted, truth=truth, request=replace(request, source=source))
+    out = making.output(console)
+    plans = {path: plan(path, asked, out) for path in paths}
+    documents = {path: _document(chosen, making, console, per_user) for path, chosen in plans.items()}
+    if making.path is None:
+        _print(documents, as_json)
+    elif not making.to_stream:
+        print_paths(document["path"] for document in documents.values())
+    _verdict(documents, assertions, console)
+
+
+def _document(chosen: "Plan", making: opt.Making, console: Console, per_user: Path | None) -> dict[str, Any]:
+    """The metrics of one input, written where that was asked for."""
+    from dataclasses import replace
+
+    from recli.artifact import load
+    from recli.pipeline.evaluate import write, write_per_user
+
+    measured = chosen.once()
+    if per_user is not None:
+        write_per_user(measured, replace(making.output(console), path=str(per_user)))
+    if making.path is None:
+        return {"header": chosen.step.describe(), **measured.measure().document}
+    path = write(measured, making.output(console))
+    return {"path": path, **(load(path).document if not making.to_stream else measured.measure().document)}
+
+
+def _print(documents: dict[Path, dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        values = list(documents.values())
+        one = values[0] if len(values) == 1 else {"results": values}
+        sys.stdout.write(json.dumps(one, indent=1, allow_nan=False) + "\n")
+        sys.stdout.flush()
+        return
+    several = len(documents) > 1
+    columns = [*(["input"] if several else []), "metric", "value", "warm", "users"]
+    rows = [
+        [*([str(path)] if several else []), name, entry["value"], entry["warm"], entry["users"]]
+        for path, document in documents.items()
+        for name, entry in document["metrics"].items()
+    ]
+    print_table(columns, rows, lambda cell: f"{cell:.4f}" if isinstance(cell, float) else f"{cell}")
+
+
+def _verdict(documents: dict[Path, dict[str, Any]], assertions: "list[Assertion]", console: Console) -> None:
+    failed = False
+    for path, document in documents.items():
+        for assertion in assertions:
+            value = document["metrics"][str(assertion.metric)]["value"]
+            if value is None or not assertion.holds(value):
+                failed = True
+                sys.stderr.write(
+                    f"recli: assertion failed: {path}: {assertion.metric} is {value}, not {assertion.op} {assertion.bound:g}\n"
+                )
+            else:
+                console.note(f"assertion holds: {assertion.metric} is {value:.6g}, {assertion.op} {assertion.bound:g}")
+    if failed:
+        raise typer.Exit(Exit.VERDICT)

@@ -1,0 +1,244 @@
+"""The options that several commands share, declared once.
+
+A group is a function: its parameters are the options, its value is what they mean, and `takes` gives a command both:
+``making`` (-o, -f, --overwrite) to every command that writes an artifact, ``source`` (--format, --user-col, …) to
+every command that reads interactions, ``filters`` to split and filter; -q, -v and -j to all.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from inspect import Parameter, signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from recli.cli.console import Console
+from recli.errors import Exit, RecliError, nearest
+from recli.schema import FORMATS, TYPES
+
+if TYPE_CHECKING:
+    from recli.pipeline.events import Source
+    from recli.pipeline.split import Filters
+    from recli.pipeline.step import Output
+
+Inputs = Annotated[
+    list[str] | None, typer.Argument(metavar="INPUT", help="Files; without any, their paths on stdin, one a line.")
+]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Where chance starts from.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Errors only.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more: details, wall seconds, peak memory.")]
+Threads = Annotated[int | None, typer.Option("-j", "--threads", min=1, metavar="N", help="Threads; default: all.")]
+
+_CONSOLE = {"quiet": Quiet, "verbose": Verbose, "threads": Threads}
+
+
+def takes(*groups: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of ``groups``; it is called with each group's value under the group's name.
+
+    It is also given ``console``, made from -q, -v and -j before anything is imported that reads the number of threads.
+    """
+
+    def wrap(command: Callable[..., None]) -> Callable[..., None]:
+        name = command.__module__.rpartition(".")[2]
+        built = {"console", *(group.__name__ for group in groups)}
+        own = [parameter for parameter in signature(command).parameters.values() if parameter.name not in built]
+        shared = {group: list(signature(group).parameters.values()) for group in groups}
+        console = [
+            Parameter(n, Parameter.KEYWORD_ONLY, default=None if n == "threads" else False, annotation=kind)
+            for n, kind in _CONSOLE.items()
+        ]
+
+        def run(context: typer.Context, **given: Any) -> None:
+            out = begin(name, **{n: given.pop(n) for n in _CONSOLE})
+            out.usage = f"{context.get_usage()}\n{context.command.epilog}"
+            values = {group.__name__: group(**{p.name: given.pop(p.name) for p in ps}) for group, ps in shared.items()}
+            command(console=out, **given, **values)
+            out.end()
+
+        context = Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        everything = [context, *own, *(p for ps in shared.values() for p in ps), *console]
+        run.__signature__ = signature(run).replace(  # type: ignore[attr-defined]
+            parameters=[p.replace(kind=Parameter.KEYWORD_ONLY) for p in everything]
+        )
+        run.__annotations__ = {p.name: p.annotation for p in everything}
+        run.__doc__ = command.__doc__
+        return run
+
+    return wrap
+
+
+def begin(command: str, *, quiet: bool = False, verbose: bool = False, threads: int | None = None) -> Console:
+    """Start a command: its console, and the number of threads, which numpy and its like read when they are imported."""
+    count = str(threads or len(os.sched_getaffinity(0)))
+    for name in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
+        os.environ[f"{name}_NUM_THREADS"] = count
+    os.environ["POLARS_MAX_THREADS"] = count
+    return Console(command, quiet=quiet, verbose=verbose)
+
+
+def thread_count() -> int:
+    """The number of threads that `begin` settled."""
+    return int(os.environ["NUMBA_NUM_THREADS"])
+
+
+class Making:
+    """Where a result goes and what may be replaced, as the options say."""
+
+    def __init__(self, path: str | None, force: bool, overwrite: bool) -> None:
+        self.path, self.force, self.overwrite = path, force, overwrite
+
+    @property
+    def to_stream(self) -> bool:
+        """Whether the result itself goes to stdout, so that no path may."""
+        return self.path is not None and (self.path == "-" or self.path.startswith(("/dev/", "/proc/")))
+
+    def output(self, console: Console) -> "Output":
+        """What the steps need of it."""
+        from recli.pipeline.step import Output
+
+        return Output(
+            path=self.path,
+            force=self.force,
+            overwrite=self.overwrite,
+            stream=sys.stdout.buffer,
+            note=console.note,
+            detail=console.detail,
+            progress=console.progress,
+        )
+
+
+def making(
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write; may hold {name}; - is stdout.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("-f", "--force", help="Do the work even where the output is up to date.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that is no artifact of this kind.")
+    ] = False,
+) -> Making:
+    """The options of every command that writes an artifact."""
+    return Making(output, force, overwrite)
+
+
+def source(
+    format: Annotated[
+        str | None, typer.Option("--format", metavar="F", help=f"Format of the input: {', '.join(FORMATS)}.")
+    ] = None,
+    sep: Annotated[str | None, typer.Option("--sep", help="What separates the fields (\\t is a tab).")] = None,
+    seq_sep: Annotated[str, typer.Option("--seq-sep", help="What separates the parts of a sequence.")] = " ",
+    user_col: Annotated[str | None, typer.Option("--user-col", metavar="COL", help="The column of user ids.")] = None,
+    item_col: Annotated[str | None, typer.Option("--item-col", metavar="COL", help="The column of item ids.")] = None,
+    rating_col: Annotated[
+        str | None, typer.Option("--rating-col", metavar="COL", help="The column of ratings.")
+    ] = None,
+    time_col: Annotated[str | None, typer.Option("--time-col", metavar="COL", help="The column of timestamps.")] = None,
+    types: Annotated[
+        list[str] | None, typer.Option("--types", metavar="COL=TYPE", help=f"A column's type: {', '.join(TYPES)}.")
+    ] = None,
+    bad_rows: Annotated[
+        str, typer.Option("--bad-rows", metavar="error|skip", help="A malformed row is an error, or left out.")
+    ] = "error",
+) -> "Source":
+    """The options of every command that reads interactions."""
+    from recli.pipeline.events import Source
+    from recli.sources import Options
+
+    options: dict[str, Any] = {
+        "format": None if format is None else choice("--format", format, FORMATS),
+        "sep": None if sep is None else sep.replace("\\t", "\t"),
+        "seq_separator": seq_sep,
+        "user_col": user_col,
+        "item_col": item_col,
+        "rating_col": rating_col,
+        "time_col": time_col,
+        "types": dict(_type(text) for text in types or ()),
+        "bad_rows": choice("--bad-rows", bad_rows, ("error", "skip")),
+    }
+    return Source(options=Options(**options))
+
+
+def filters(
+    dedup: Annotated[
+        str | None,
+        typer.Option("--dedup", metavar="first|last|error", help="Which row of a repeated (user, item) stays."),
+    ] = None,
+    range: Annotated[
+        list[str] | None, typer.Option("--range", metavar="COL=LOW,HIGH", help="Keep rows within; an end may be open.")
+    ] = None,
+    min_rating: Annotated[
+        float | None, typer.Option("--min-rating", metavar="X", help="Keep ratings of at least X.")
+    ] = None,
+    user_kcore: Annotated[
+        int, typer.Option("--user-kcore", min=0, metavar="N", help="Keep users with N rows or more.")
+    ] = 0,
+    item_kcore: Annotated[
+        int, typer.Option("--item-kcore", min=0, metavar="N", help="Keep items with N rows or more.")
+    ] = 0,
+) -> "Filters":
+    """The options that leave rows out; the k-cores to a fixed point."""
+    from recli.pipeline.split import Filters
+
+    return Filters(
+        dedup=None if dedup is None else choice("--dedup", dedup, ("first", "last", "error")),
+        ranges=tuple(range or ()),
+        min_rating=min_rating,
+        user_kcore=user_kcore,
+        item_kcore=item_kcore,
+    )
+
+
+def inputs_of(console: Console, given: Sequence[str] | None, output: str | None = None) -> list[Path]:
+    """The input files: the arguments, else paths on stdin.
+
+    Raises:
+        RecliError: stdin is a terminal or ``-o`` names one file for several inputs (exit 2), or stdin holds no path,
+            because the command before failed (exit 3).
+    """
+    paths = [Path(text) for text in given or _from_stdin(console)]
+    if len(paths) > 1 and output is not None and output != "-" and "{name}" not in output:
+        raise RecliError(Exit.USAGE, f"-o names one file for {len(paths)} inputs", hint="put {name} into it")
+    return paths
+
+
+def _from_stdin(console: Console) -> list[str]:
+    if sys.stdin is None or sys.stdin.isatty():
+        sys.stderr.write(f"{console.usage}\n")
+        raise RecliError(Exit.USAGE, "no input", hint="give a file, or paths on stdin; --help says more")
+    paths = [path for path in (line.rstrip("\r\n") for line in sys.stdin) if path]
+    if not paths:
+        raise RecliError(Exit.DATA, "no input: the command before this one wrote nothing")
+    return paths
+
+
+def _type(text: str) -> tuple[str, str]:
+    column, equals, kind = text.partition("=")
+    if not equals:
+        raise RecliError(Exit.USAGE, f"--types takes COLUMN=TYPE, not {text!r}")
+    return column, choice("--types", kind, TYPES)
+
+
+def choice(option: str, given: str, choices: Sequence[str]) -> str:
+    """``given`` if it is one of ``choices``, else a usage error that offers the nearest."""
+    if given not in choices:
+        raise RecliError(Exit.USAGE, f"{option} cannot be {given!r}", hint=nearest(given, choices))
+    return given
+
+
+def ids_of(given: str | None) -> list[str] | None:
+    """Ids from ``ID,ID,…``, or one a line from ``@FILE`` (or a file of that name)."""
+    if given is None:
+        return None
+    path = Path(given.removeprefix("@"))
+    if given.startswith("@") or path.is_file():
+        try:
+            return [line for line in path.read_text(encoding="utf-8").splitlines() if line]
+        except OSError as error:
+            raise RecliError(Exit.IO, (error.strerror or "cannot be read").lower(), where=path) from error
+        except UnicodeDecodeError as error:
+            raise RecliError(Exit.DATA, "is not UTF-8 text", where=path) from error
+    return [text for text in given.split(",") if text]

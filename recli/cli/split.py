@@ -1,0 +1,120 @@
+"""recli split."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from recli.cli import options as opt
+from recli.cli.console import Console, print_paths
+from recli.errors import Exit, RecliError
+from recli.schema import COMPANIONS, PARTS
+
+if TYPE_CHECKING:
+    from recli.pipeline.events import Source
+    from recli.pipeline.split import Filters, Strategy
+
+EXAMPLE = "Example: recli split ml-100k.inter --strategy leave-one-out --order time"
+STRATEGIES = ("ratio", "leave-one-out", "time", "given")
+LEAVE = ("valid_and_test", "valid_only", "test_only")
+
+
+def strategy(
+    strategy: Annotated[str, typer.Option("--strategy", metavar="|".join(STRATEGIES), help="How to split.")] = "ratio",
+    ratios: Annotated[str, typer.Option("--ratios", help="ratio: shares of train, valid, test.")] = "0.8,0.1,0.1",
+    group_by: Annotated[str, typer.Option("--group-by", metavar="user|none", help="ratio: within whom.")] = "user",
+    order: Annotated[
+        str | None,
+        typer.Option("--order", metavar="random|time", help="What comes first is train. [time for leave-one-out]"),
+    ] = None,
+    leave: Annotated[str, typer.Option("--leave", metavar="|".join(LEAVE), help="leave-one-out: what of.")] = LEAVE[0],
+    at: Annotated[str | None, typer.Option("--at", help="time: the cuts, quantiles or dates, such as 0.8,0.9.")] = None,
+    dialect: Annotated[
+        str, typer.Option("--dialect", metavar="recli|recbole", help="recbole: its very rows.")
+    ] = "recli",
+    seed: opt.Seed = 2020,
+) -> "Strategy":
+    """The options that say which row is train, valid or test."""
+    from recli.pipeline.split import Strategy
+
+    opt.choice("--strategy", strategy, STRATEGIES)
+    chosen: dict[str, Any] = {
+        "order": opt.choice("--order", order or ("random" if strategy == "ratio" else "time"), ("random", "time")),
+        "seed": seed,
+        "dialect": opt.choice("--dialect", dialect, ("recli", "recbole")),
+    }
+    if strategy == "ratio":
+        chosen |= {"ratios": _numbers(ratios), "group_by": opt.choice("--group-by", group_by, ("user", "none"))}
+    elif strategy == "leave-one-out":
+        chosen |= {"leave": opt.choice("--leave", leave, LEAVE)}
+    elif strategy == "time":
+        if at is None:
+            raise RecliError(
+                Exit.USAGE, "--strategy time needs its cuts", hint="--at 0.8,0.9 or --at 2020-01-01,2020-02-01"
+            )
+        chosen = {"at": at.split(",")}
+    return Strategy(name=strategy, params=chosen)
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError:
+        raise RecliError(Exit.USAGE, f"--ratios takes numbers such as 0.8,0.1,0.1, not {text!r}") from None
+
+
+def companions(
+    user_table: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The users' table, if not beside the input.")
+    ] = None,
+    item_table: Annotated[Path | None, typer.Option(metavar="FILE", help="The items' table.")] = None,
+    kg_table: Annotated[Path | None, typer.Option(metavar="FILE", help="The knowledge graph.")] = None,
+    link_table: Annotated[Path | None, typer.Option(metavar="FILE", help="Which item is which entity.")] = None,
+) -> dict[str, Path]:
+    """The companion tables that were named."""
+    given = {"user": user_table, "item": item_table, "kg": kg_table, "link": link_table}
+    return {role: path for role, path in given.items() if path is not None and role in COMPANIONS}
+
+
+def given(
+    train: Annotated[Path | None, typer.Option(metavar="FILE", help="given: the train part.")] = None,
+    valid: Annotated[Path | None, typer.Option(metavar="FILE", help="given: the validation part.")] = None,
+    test: Annotated[Path | None, typer.Option(metavar="FILE", help="given: the test part.")] = None,
+) -> dict[str, Path]:
+    """The files that already are the parts."""
+    files = zip(PARTS, (train, valid, test), strict=True)
+    return {part: path for part, path in files if path is not None}
+
+
+@opt.takes(strategy, given, opt.filters, companions, opt.making, opt.source)
+def command(
+    console: Console,
+    strategy: "Strategy",
+    given: dict[str, Path],
+    filters: "Filters",
+    companions: dict[str, Path],
+    making: opt.Making,
+    source: "Source",
+    inputs: opt.Inputs = None,
+) -> None:
+    """Label every interaction as train, valid or test.
+
+    By default 8:1:1 within each user, at random. The file written holds the interactions, filtered if asked, with a
+    column that says where each belongs; what leaks from test into train is told on stderr.
+    """
+    from dataclasses import replace
+
+    from recli.pipeline.split import split, split_given
+
+    source = replace(source, companions=companions)
+    out = making.output(console)
+    if strategy.name == "given":
+        if "train" not in given or len(given) < 2 or inputs:
+            raise RecliError(Exit.USAGE, "--strategy given takes --train and --test (and --valid), and no other input")
+        made = [split_given(given, source, filters, out)]
+    else:
+        if given:
+            raise RecliError(Exit.USAGE, "--train, --valid and --test are parts", hint="--strategy given reads them")
+        made = [split(path, source, filters, strategy, out) for path in opt.inputs_of(console, inputs, making.path)]
+    if not making.to_stream:
+        print_paths(made)
