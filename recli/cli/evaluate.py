@@ -106,12 +106,12 @@ def _verdict(documents: dict[Path, dict[str, Any]], assertions: "list[Assertion]
     for path, document in documents.items():
         for assertion in assertions:
             value = document["metrics"][str(assertion.metric)]["value"]
-            if value is None or not assertion.holds(value):
-                failed = True
-                sys.stderr.write(
-                    f"recli: assertion failed: {path}: {assertion.metric} is {value}, not {assertion.op} {assertion.bound:g}\n"
-                )
+            said = f"{assertion.metric} is {value}"
+            if value is not None and assertion.holds(value):
+                console.note(f"assertion holds: {said}, {assertion.op} {assertion.bound:g}")
             else:
-                console.note(f"assertion holds: {assertion.metric} is {value:.6g}, {assertion.op} {assertion.bound:g}")
+                failed = True
+                bound = f"not {assertion.op} {assertion.bound:g}"
+                sys.stderr.write(f"recli: assertion failed: {path}: {said}, {bound}\n")
     if failed:
         raise typer.Exit(Exit.VERDICT)

@@ -31,7 +31,7 @@ def _convert_one(events: Events, output: Output) -> Path:
     def work() -> Product:
         return _product(events.table)
 
-    kind = events.table.kind if str(events.path) == "-" else sources.kind_of(events.path.name)
+    kind = events.kind
     inputs = [item for item in events.inputs if item.role in ("source", "split")]
     return perform(_step(kind, events.name, inputs, events.source), output, work)
 
@@ -89,11 +89,8 @@ def _export(path: Path, source: Source, to: str, output: Output) -> Path:
 
 
 def _table(path: Path, source: Source) -> sources.Table:
+    """What is to be written as text: a table of ours of any kind, or a source."""
     artifact = find(path) if path.is_file() else None
     if artifact is not None and artifact.header.kind not in ("split", *TABLES):
-        frame = artifact.frame()
-        types = artifact.header.more.get("types") or sources.types_of(frame)
-        return sources.Table(
-            kind=artifact.header.kind, frame=frame, types=types, originals={}, dtypes={}, files=(path,)
-        )
+        return table_of(artifact.frame(), artifact.header.kind)
     return open_events(path, source).table

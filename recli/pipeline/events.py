@@ -56,6 +56,13 @@ class Events:
         """What the files made from it are called after."""
         return "stdin" if str(self.path) == "-" else stem(self.path)
 
+    @property
+    def kind(self) -> str:
+        """What the table holds: ``inter``, ``user``, …"""
+        if self.artifact is not None:
+            return "inter" if self.artifact.header.kind == "split" else self.artifact.header.kind
+        return "inter" if str(self.path) == "-" else sources.kind(self.path, self.source.options)
+
     @cached_property
     def table(self) -> sources.Table:
         """The whole table, from a source or from an artifact of ours."""
@@ -64,7 +71,7 @@ class Events:
         more = self.artifact.header.more
         frame = self.artifact.frame()
         return sources.Table(
-            kind="inter",
+            kind=self.kind,
             frame=frame,
             types=dict(more["types"]),
             originals=dict(more.get("originals", {})),
@@ -76,6 +83,7 @@ class Events:
         if str(self.path) == "-":
             return sources.read_stream(sys.stdin.buffer, self.source.options)
         table = sources.read(self.path, self.source.options)
+        sources.check_types(self.source.options, [table])
         for item in self.inputs:
             if item.stamp and item.stamp != stamp_of(item.path):
                 raise RecliError(Exit.DATA, "was changed while it was read", where=item.path)
