@@ -14,16 +14,19 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 _IMPORT: Final = re.compile(r"^\s*from (recli[\w.]*) import (\([^)]*\)|[^\n]*)|^\s*import (recli[\w.]*)", re.MULTILINE)
 
 
-def modules_of(entries: Iterable[str]) -> list[str]:
+def modules_of(entries: Iterable[str], without: Iterable[str] = ()) -> list[str]:
     """The modules that ``entries`` import, directly or not, themselves included; sorted.
 
-    Read from the sources, not from ``sys.modules``: what else a process happens to have loaded does not matter.
+    A package in ``without`` is left out with all that is in it. Read from the sources, not from ``sys.modules``: what
+    else a process happens to have loaded does not matter.
     """
+    excluded = tuple(without)
     found: set[str] = set()
     waiting = list(entries)
     while waiting:
         name = waiting.pop()
-        source = None if name in found else _source(name)
+        inside = any(name == package or name.startswith(f"{package}.") for package in excluded)
+        source = None if name in found or inside else _source(name)
         if source is None:
             continue
         found.add(name)

@@ -22,6 +22,7 @@ from typing import IO, Final
 
 from recli.errors import Exit, Interrupted, RecliError
 
+_OPEN_ALREADY: Final = re.compile(r"/dev/std(in|out|err)|/dev/fd/\d+|/proc/(self|\d+)/fd/\d+")
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGPIPE)
 
 
@@ -62,6 +63,8 @@ def guard(target: Path, inputs: Iterable[Path]) -> None:
     Raises:
         RecliError: it is a folder or one of the inputs (exit 2), or its folder is missing or read-only (exit 4).
     """
+    if "\n" in str(target):
+        raise RecliError(Exit.USAGE, "a name cannot hold the end of a line", where=target, hint="name a file with -o")
     if target.is_dir():
         raise RecliError(Exit.USAGE, "is a folder", where=target, hint="name a file with -o")
     for source in inputs:
@@ -78,7 +81,7 @@ def guard(target: Path, inputs: Iterable[Path]) -> None:
 
 def is_stream(path: Path) -> bool:
     """Whether ``path`` is not a file to be replaced: a FIFO, a device, ``/dev/stdout`` whatever stands behind it."""
-    if path.is_relative_to("/dev") or path.is_relative_to("/proc"):
+    if _OPEN_ALREADY.fullmatch(str(path)):
         return True
     try:
         mode = path.stat().st_mode
@@ -111,7 +114,9 @@ def signals_raised() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
         raise Interrupted(signum)
 
-    before = {number: signal.signal(number, raise_interrupted) for number in _SIGNALS}
+    # What the parent had ignored, as nohup does, stays ignored; Python itself ignores SIGPIPE.
+    heeded = [n for n in _SIGNALS if n == signal.SIGPIPE or signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, raise_interrupted) for number in heeded}
     try:
         yield
     finally:
@@ -153,7 +158,8 @@ def _write_through(target: Path, write: Callable[[IO[bytes]], None]) -> None:
     buffer = BytesIO()
     write(buffer)
     buffer.seek(0)
-    with _disk_errors(target), target.open("wb") as out:
+    # Not truncated: behind /dev/stdout may stand a file that others write to as well.
+    with _disk_errors(target), os.fdopen(os.open(target, os.O_WRONLY | os.O_APPEND), "wb") as out:
         shutil.copyfileobj(buffer, out, 1 << 20)
 
 

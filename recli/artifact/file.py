@@ -115,7 +115,7 @@ def find(path: Path) -> Artifact | None:
     Raises:
         RecliError: it cannot be read (exit 4), or it is one of ours and damaged or newer than this version (exit 3).
     """
-    data = read_bytes(path, starts=(_JSON, _ZIP, parquet.MAGIC))
+    data = _read_ours(path)
     found = _locate(data)
     if found is None:
         return None
@@ -143,16 +143,24 @@ def load(path: Path) -> Artifact:
     return artifact
 
 
-def read_bytes(path: Path, starts: tuple[bytes, ...]) -> bytes:
-    """The bytes of a file that starts like one of ``starts``; none of any other file, which may be large.
+def _read_ours(path: Path) -> bytes:
+    """The bytes of a file that looks like one of ours by its ends; none of any other, which may be large.
 
     Raises:
         RecliError: no such file, with the nearest name in its folder, or not readable (exit 4).
     """
     try:
         with path.open("rb") as file:
-            head = file.read(max(map(len, starts)))
-            return head + file.read() if head.startswith(starts) else b""
+            head = file.read(len(_JSON))
+            size = file.seek(0, os.SEEK_END)
+            if head.startswith(parquet.MAGIC):
+                file.seek(max(size - 8, 0))
+                file.seek(max(size - 8 - int.from_bytes(file.read(8)[:4], "little"), 0))
+                ours = parquet.KEY in file.read()
+            else:
+                ours = head.startswith((_JSON, _ZIP))
+            file.seek(0)
+            return file.read() if ours else b""
     except FileNotFoundError:
         from difflib import get_close_matches
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 MAGIC: Final = b"PAR1"
 # How Thrift's compact protocol writes the key of a pair, and announces its value.
-_KEY: Final = b"\x18\x05recli\x18"
+KEY: Final = b"\x18\x05recli\x18"
 _DIGEST: Final = b'{"digest": "'
 
 
@@ -23,16 +23,16 @@ def write(out: IO[bytes], header: Mapping[str, Any], frame: "pl.DataFrame") -> N
 def locate(data: bytes) -> tuple[int, Any] | None:
     """Where the digest stands in a file's bytes, and the header; None where the file is not one of ours.
 
-    Read without polars: a command that finds its work done imports none of it. The pairs are the last but one
-    thing in the footer, and JSON has no control characters, so the last occurrence of the key is the key.
+    Read without polars, so that looking at a header costs no import. The pairs are the last but one thing in the
+    footer, and JSON has no control characters, so the last occurrence of the key is the key.
     """
     if len(data) < 12 or data[:4] != MAGIC or data[-4:] != MAGIC:
         return None
     footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
-    found = data.rfind(_KEY, max(footer, 0))
+    found = data.rfind(KEY, max(footer, 0))
     if found < 0:
         return None
-    length, start = _varint(data, found + len(_KEY))
+    length, start = _varint(data, found + len(KEY))
     text = data[start : start + length]
     try:
         header = json.loads(text)

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ from typer.exceptions import TyperException
 
 from recli import __version__
 from recli.cli import check, convert, evaluate, filter, metrics, models, recommend, show, split, train
-from recli.cli.console import say_error
+from recli.cli.console import default_signals, open_streams, say_error
 from recli.cli.values import Command, Group
 from recli.errors import Exit, Interrupted, RecliError
 
@@ -62,16 +63,14 @@ def recli(
 
 def main() -> None:
     """Run the command line; every error ends here, as one line and an exit code."""
-    # Nothing has to be cleaned up unless a file is being written, and then `signals_raised` holds: so a signal, and
-    # a reader that closed the pipe, end the process at once, as they end any Unix tool.
-    for number in (signal.SIGINT, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_DFL)
+    open_streams()
+    default_signals()
     try:
         code = app(standalone_mode=False, prog_name="recli")
         sys.stdout.flush()
     except BaseException as error:
-        if os.environ.get("RECLI_DEBUG") and not isinstance(error, typer.Exit | SystemExit):
-            raise
+        if os.environ.get("RECLI_DEBUG") and not isinstance(error, SystemExit):
+            traceback.print_exc()
         code = _report(error)
     sys.exit(code)
 

@@ -1,9 +1,11 @@
 """What the user sees: lines and progress on stderr, results on stdout."""
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +42,7 @@ class Console:
         if self.quiet or os.environ.get("RECLI_NO_PROGRESS"):
             return
         now = time.perf_counter()
-        terminal = sys.stderr.isatty()
+        terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         if now - self._shown < (0.1 if terminal else _SECONDS_BETWEEN_LINES):
             return
         self._shown = now
@@ -64,21 +66,43 @@ class Console:
             self._drawn = False
 
 
+def open_streams() -> None:
+    """Put /dev/null where the parent closed stdin, stdout or stderr, so that no file takes their places."""
+    for descriptor, mode in ((0, "r"), (1, "w"), (2, "w")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free descriptor: this one
+            setattr(sys, ("stdin", "stdout", "stderr")[descriptor], os.fdopen(descriptor, mode))
+
+
+def default_signals() -> None:
+    """Let a signal, and a reader that closed the pipe, end the process at once, as they end any Unix tool.
+
+    Nothing has to be cleaned up unless a file is being written, and then `signals_raised` holds. What the parent had
+    ignored, as a shell does for a command in the background, stays ignored.
+    """
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def printable(text: str) -> str:
-    """``text`` without control characters: what stands in a file must not steer a terminal."""
-    return "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in text)
+    """``text`` on one line and without control characters: what stands in a file must not steer a terminal."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def say_error(error: RecliError) -> None:
     """``recli: error: where: what``, then the hint."""
-    sys.stderr.write(f"recli: error: {printable(str(error))}\n")
-    if error.hint:
-        sys.stderr.write(f"hint: {printable(error.hint)}\n")
+    hint = f"hint: {printable(error.hint)}\n" if error.hint else ""
+    with suppress(OSError):  # where stderr is full or gone, the exit code still tells
+        sys.stderr.write(f"recli: error: {printable(str(error))}\n{hint}")
+        sys.stderr.flush()
 
 
 def print_paths(paths: Iterable[object]) -> None:
-    """The paths of what was made, one a line: what the next command of a pipe reads."""
-    sys.stdout.write("".join(f"{path}\n" for path in paths))
+    """The paths of what was made, one a line: what the next command of a pipe reads, byte for byte."""
+    sys.stdout.buffer.write(b"".join(os.fsencode(f"{path}\n") for path in paths))
     sys.stdout.flush()
 
 

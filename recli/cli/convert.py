@@ -32,6 +32,7 @@ def command(
 
     if making.to_stream and to == "parquet" and making.path == "-":
         to = "tsv"
-    made = [convert(path, source, to, making.output(console)) for path in paths]
+    out = making.output(console)
+    made = [convert(path, source, to, out) for path in paths]
     if not making.to_stream:
         print_paths(tables[0] for tables in made)

@@ -10,13 +10,14 @@ import typer
 from recli.cli import options as opt
 from recli.cli.console import Console, print_paths, print_table
 from recli.cli.recommend import request
-from recli.errors import Exit
+from recli.errors import Exit, RecliError
 
 if TYPE_CHECKING:
     from recli.metrics import Assertion
     from recli.pipeline.evaluate import Plan
     from recli.pipeline.events import Source
     from recli.pipeline.recommend import Request
+    from recli.pipeline.step import Output
 
 EXAMPLE = "Example: recli evaluate ml-100k.ease.recs.parquet --metrics ndcg@10,mrr@10 --assert 'ndcg@10>=0.30'"
 DEFAULT = "recall@10,mrr@10,ndcg@10,hit@10,precision@10"
@@ -55,12 +56,19 @@ def command(
     assertions = [parse_assertion(text) for text in asserted or ()]
     wanted = parse(",".join([metrics, *(str(assertion.metric) for assertion in assertions)]))
     paths = opt.inputs_of(console, inputs, making.path)
-    from recli.pipeline.evaluate import Asked, plan
+    if per_user is not None and str(per_user) == "-":
+        raise RecliError(Exit.USAGE, "--per-user takes a file", hint="stdout is for the metrics")
+    from recli.pipeline.evaluate import Asked, plan, write_per_user
 
     asked = Asked(metrics=wanted, truth=truth, request=replace(request, source=source))
     out = making.output(console)
-    plans = {path: plan(path, asked, out) for path in paths}
-    documents = {path: _document(chosen, making, console, per_user) for path, chosen in plans.items()}
+    tables = opt.Making(None if per_user is None else str(per_user), making.force, making.overwrite).output(console)
+    documents = {}
+    for path in paths:
+        chosen = plan(path, asked, out)
+        if per_user is not None:
+            write_per_user(chosen, tables)
+        documents[path] = _document(chosen, making, out)
     if making.path is None:
         _print(documents, as_json)
     elif not making.to_stream:
@@ -68,20 +76,15 @@ def command(
     _verdict(documents, assertions, console)
 
 
-def _document(chosen: "Plan", making: opt.Making, console: Console, per_user: Path | None) -> dict[str, Any]:
+def _document(chosen: "Plan", making: opt.Making, out: "Output") -> dict[str, Any]:
     """The metrics of one input, written where that was asked for."""
-    from dataclasses import replace
-
     from recli.artifact import load
-    from recli.pipeline.evaluate import write, write_per_user
+    from recli.pipeline.evaluate import write
 
-    measured = chosen.once()
-    if per_user is not None:
-        write_per_user(measured, replace(making.output(console), path=str(per_user)))
     if making.path is None:
-        return {"header": chosen.step.describe(), **measured.measure().document}
-    path = write(measured, making.output(console))
-    return {"path": path, **(load(path).document if not making.to_stream else measured.measure().document)}
+        return {"header": chosen.step.describe(), **chosen.result.document}
+    path = write(chosen, out)
+    return {"path": path, **(chosen.result.document if making.to_stream else load(path).document)}
 
 
 def _print(documents: dict[Path, dict[str, Any]], as_json: bool) -> None:
@@ -92,9 +95,10 @@ def _print(documents: dict[Path, dict[str, Any]], as_json: bool) -> None:
         sys.stdout.flush()
         return
     several = len(documents) > 1
-    columns = [*(["input"] if several else []), "metric", "value", "warm", "users"]
+    columns = [*(["input"] if several else []), "metric", "value", "warm", "users", "no_list"]
+    counted = ("value", "warm", "users", "users_without_list")
     rows = [
-        [*([str(path)] if several else []), name, entry["value"], entry["warm"], entry["users"]]
+        [*([str(path)] if several else []), name, *(entry[fact] for fact in counted)]
         for path, document in documents.items()
         for name, entry in document["metrics"].items()
     ]

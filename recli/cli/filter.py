@@ -23,6 +23,7 @@ def command(
     paths = opt.inputs_of(console, inputs, making.path)
     from recli.pipeline.split import filter_table
 
-    made = [filter_table(path, source, filters, making.output(console)) for path in paths]
+    out = making.output(console)
+    made = [filter_table(path, source, filters, out) for path in paths]
     if not making.to_stream:
         print_paths(made)

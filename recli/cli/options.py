@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recli.cli.console import Console
+from recli.cli.console import Console, default_signals
 from recli.errors import Exit, RecliError, nearest
 from recli.schema import FORMATS, TYPES
 
@@ -32,7 +32,9 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Errors only.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more: details, wall seconds, peak memory.")]
 Threads = Annotated[int | None, typer.Option("-j", "--threads", min=1, metavar="N", help="Threads; default: all.")]
 
-_CONSOLE = {"quiet": Quiet, "verbose": Verbose, "threads": Threads}
+Debug = Annotated[bool, typer.Option("--debug", hidden=True, help="Show the traceback of an error.")]
+
+_CONSOLE = {"quiet": Quiet, "verbose": Verbose, "threads": Threads, "debug": Debug}
 
 
 def takes(*groups: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -70,9 +72,13 @@ def takes(*groups: Callable[..., Any]) -> Callable[[Callable[..., None]], Callab
     return wrap
 
 
-def begin(command: str, *, quiet: bool = False, verbose: bool = False, threads: int | None = None) -> Console:
+def begin(command: str, *, quiet: bool, verbose: bool, threads: int | None, debug: bool) -> Console:
     """Start a command: its console, and the number of threads, which numpy and its like read when they are imported."""
-    count = str(threads or len(os.sched_getaffinity(0)))
+    if debug:
+        os.environ["RECLI_DEBUG"] = "1"
+    # Not every system can tell which processors this process may use.
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    count = str(threads or allowed or 1)
     for name in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
         os.environ[f"{name}_NUM_THREADS"] = count
     os.environ["POLARS_MAX_THREADS"] = count
@@ -93,12 +99,17 @@ class Making:
     @property
     def to_stream(self) -> bool:
         """Whether the result itself goes to stdout, so that no path may."""
-        return self.path is not None and (self.path == "-" or self.path.startswith(("/dev/", "/proc/")))
+        if self.path is None or self.path == "-":
+            return self.path == "-"
+        from recli.artifact import is_stream
+
+        return is_stream(Path(self.path))
 
     def output(self, console: Console) -> "Output":
-        """What the steps need of it."""
+        """What the steps need of it; one for all the inputs of a command."""
         from recli.pipeline.step import Output
 
+        default_signals()  # polars is imported by now, and has taken SIGINT for itself
         return Output(
             path=self.path,
             force=self.force,
@@ -200,7 +211,7 @@ def inputs_of(console: Console, given: Sequence[str] | None, output: str | None 
             because the command before failed (exit 3).
     """
     paths = [Path(text) for text in given or _from_stdin(console)]
-    if len(paths) > 1 and output is not None and output != "-" and "{name}" not in output:
+    if len(paths) > 1 and output is not None and "{name}" not in output:
         raise RecliError(Exit.USAGE, f"-o names one file for {len(paths)} inputs", hint="put {name} into it")
     return paths
 
@@ -209,7 +220,8 @@ def _from_stdin(console: Console) -> list[str]:
     if sys.stdin is None or sys.stdin.isatty():
         sys.stderr.write(f"{console.usage}\n")
         raise RecliError(Exit.USAGE, "no input", hint="give a file, or paths on stdin; --help says more")
-    paths = [path for path in (line.rstrip("\r\n") for line in sys.stdin) if path]
+    lines = sys.stdin.buffer.read().split(b"\n")
+    paths = [os.fsdecode(line) for line in (line.removesuffix(b"\r") for line in lines) if line]
     if not paths:
         raise RecliError(Exit.DATA, "no input: the command before this one wrote nothing")
     return paths
@@ -229,16 +241,34 @@ def choice(option: str, given: str, choices: Sequence[str]) -> str:
     return given
 
 
-def ids_of(given: str | None) -> list[str] | None:
-    """Ids from ``ID,ID,…``, or one a line from ``@FILE`` (or a file of that name)."""
+class Ids(list[str]):
+    """Ids that an option gave; ``file`` is where they stood, if they stood in a file."""
+
+    file: Path | None = None
+
+
+def ids_of(option: str, given: str | None) -> Ids | None:
+    """Ids from ``ID,ID,…``, or one a line from ``@FILE`` (or a file of that name).
+
+    Raises:
+        RecliError: there is no id (exit 2; 3 for a file), or the file cannot be read (exit 4).
+    """
     if given is None:
         return None
+    if not given.startswith("@") and not os.path.isfile(given):  # noqa: PTH113 -- Path's raises where the text is long
+        ids = Ids(text for text in given.split(",") if text)
+        if not ids:
+            raise RecliError(Exit.USAGE, f"{option} names nobody", hint="ID,ID,… or @FILE")
+        return ids
     path = Path(given.removeprefix("@"))
-    if given.startswith("@") or path.is_file():
-        try:
-            return [line for line in path.read_text(encoding="utf-8").splitlines() if line]
-        except OSError as error:
-            raise RecliError(Exit.IO, (error.strerror or "cannot be read").lower(), where=path) from error
-        except UnicodeDecodeError as error:
-            raise RecliError(Exit.DATA, "is not UTF-8 text", where=path) from error
-    return [text for text in given.split(",") if text]
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise RecliError(Exit.IO, (error.strerror or "cannot be read").lower(), where=path) from error
+    except UnicodeDecodeError as error:
+        raise RecliError(Exit.DATA, "is not UTF-8 text", where=path) from error
+    ids = Ids(line for line in (line.removesuffix("\r") for line in text.split("\n")) if line)
+    if not ids:
+        raise RecliError(Exit.DATA, "holds no id", where=path)
+    ids.file = path
+    return ids

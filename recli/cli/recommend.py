@@ -33,12 +33,14 @@ def request(
     """The options that say to whom what is recommended."""
     from recli.pipeline.recommend import Request
 
+    given = [opt.ids_of(*pair) for pair in (("--users", users), ("--items", items), ("--exclude", exclude))]
     return Request(
         phase=None if phase is None else opt.choice("--phase", phase, PHASES),
-        users=opt.ids_of(users),
+        users=given[0],
         history=history,
-        items=opt.ids_of(items),
-        exclude=opt.ids_of(exclude) or (),
+        items=given[1],
+        exclude=given[2] or (),
+        files=[ids.file for ids in given if ids is not None and ids.file is not None],
         allow_seen=allow_seen,
         split=split,
     )
@@ -65,6 +67,7 @@ def command(
     from recli.pipeline.recommend import recommend
 
     asked = replace(request, k=k, source=source)
-    made = [recommend(path, asked, making.output(console)) for path in paths]
+    out = making.output(console)
+    made = [recommend(path, asked, out) for path in paths]
     if not making.to_stream:
         print_paths(made)

@@ -1,5 +1,6 @@
 """recli split."""
 
+from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,7 +9,7 @@ import typer
 from recli.cli import options as opt
 from recli.cli.console import Console, print_paths
 from recli.errors import Exit, RecliError
-from recli.schema import COMPANIONS, PARTS
+from recli.schema import PARTS
 
 if TYPE_CHECKING:
     from recli.pipeline.events import Source
@@ -17,50 +18,75 @@ if TYPE_CHECKING:
 EXAMPLE = "Example: recli split ml-100k.inter --strategy leave-one-out --order time"
 STRATEGIES = ("ratio", "leave-one-out", "time", "given")
 LEAVE = ("valid_and_test", "valid_only", "test_only")
+OPTIONS = {
+    "ratio": ("ratios", "group-by", "order", "dialect"),
+    "leave-one-out": ("leave", "order", "dialect"),
+    "time": ("at",),
+    "given": (),
+}
 
 
 def strategy(
     strategy: Annotated[str, typer.Option("--strategy", metavar="|".join(STRATEGIES), help="How to split.")] = "ratio",
-    ratios: Annotated[str, typer.Option("--ratios", help="ratio: shares of train, valid, test.")] = "0.8,0.1,0.1",
-    group_by: Annotated[str, typer.Option("--group-by", metavar="user|none", help="ratio: within whom.")] = "user",
-    order: Annotated[
-        str | None,
-        typer.Option("--order", metavar="random|time", help="What comes first is train. [time for leave-one-out]"),
+    ratios: Annotated[
+        str | None, typer.Option("--ratios", help="ratio: shares of train, valid, test. [0.8,0.1,0.1]")
     ] = None,
-    leave: Annotated[str, typer.Option("--leave", metavar="|".join(LEAVE), help="leave-one-out: what of.")] = LEAVE[0],
+    group_by: Annotated[
+        str | None, typer.Option("--group-by", metavar="user|none", help="ratio: within whom. [user]")
+    ] = None,
+    order: Annotated[
+        str | None, typer.Option("--order", metavar="random|time", help="What is first is train. [leave-one-out: time]")
+    ] = None,
+    leave: Annotated[
+        str | None, typer.Option("--leave", metavar="|".join(LEAVE), help=f"leave-one-out: what of. [{LEAVE[0]}]")
+    ] = None,
     at: Annotated[str | None, typer.Option("--at", help="time: the cuts, quantiles or dates, such as 0.8,0.9.")] = None,
     dialect: Annotated[
-        str, typer.Option("--dialect", metavar="recli|recbole", help="recbole: its very rows.")
-    ] = "recli",
+        str | None, typer.Option("--dialect", metavar="recli|recbole", help="recbole: its very rows. [recli]")
+    ] = None,
     seed: opt.Seed = 2020,
 ) -> "Strategy":
     """The options that say which row is train, valid or test."""
     from recli.pipeline.split import Strategy
 
     opt.choice("--strategy", strategy, STRATEGIES)
+    given = {"ratios": ratios, "group-by": group_by, "order": order, "leave": leave, "at": at, "dialect": dialect}
+    for name, value in given.items():
+        if value is not None and name not in OPTIONS[strategy]:
+            others = " or ".join(other for other, names in OPTIONS.items() if name in names)
+            raise RecliError(Exit.USAGE, f"--{name} says nothing to --strategy {strategy}", hint=f"it is for {others}")
+    if strategy in ("ratio", "leave-one-out"):
+        return Strategy(name=strategy, params=_by_order(strategy, given, seed))
+    if strategy == "time" and at is None:
+        hint = "--at 0.8,0.9 or --at 2020-01-01,2020-02-01"
+        raise RecliError(Exit.USAGE, "--strategy time needs its cuts", hint=hint)
+    return Strategy(name=strategy, params={} if at is None else {"at": at.split(",")})
+
+
+def _by_order(strategy: str, given: dict[str, str | None], seed: int) -> dict[str, Any]:
+    """The parameters of the strategies that put the rows into an order and cut it."""
+    usual = "random" if strategy == "ratio" else "time"
+    order = opt.choice("--order", given["order"] or usual, ("random", "time"))
     chosen: dict[str, Any] = {
-        "order": opt.choice("--order", order or ("random" if strategy == "ratio" else "time"), ("random", "time")),
-        "seed": seed,
-        "dialect": opt.choice("--dialect", dialect, ("recli", "recbole")),
+        "order": order,
+        "dialect": opt.choice("--dialect", given["dialect"] or "recli", ("recli", "recbole")),
     }
-    if strategy == "ratio":
-        chosen |= {"ratios": _numbers(ratios), "group_by": opt.choice("--group-by", group_by, ("user", "none"))}
-    elif strategy == "leave-one-out":
-        chosen |= {"leave": opt.choice("--leave", leave, LEAVE)}
-    elif strategy == "time":
-        if at is None:
-            raise RecliError(
-                Exit.USAGE, "--strategy time needs its cuts", hint="--at 0.8,0.9 or --at 2020-01-01,2020-02-01"
-            )
-        chosen = {"at": at.split(",")}
-    return Strategy(name=strategy, params=chosen)
+    if order == "random":
+        chosen["seed"] = seed
+    if strategy == "leave-one-out":
+        return chosen | {"leave": opt.choice("--leave", given["leave"] or LEAVE[0], LEAVE)}
+    group_by = opt.choice("--group-by", given["group-by"] or "user", ("user", "none"))
+    return chosen | {"ratios": _numbers(given["ratios"] or "0.8,0.1,0.1"), "group_by": group_by}
 
 
 def _numbers(text: str) -> list[float]:
     try:
-        return [float(number) for number in text.split(",")]
+        numbers = [float(number) for number in text.split(",")]
     except ValueError:
-        raise RecliError(Exit.USAGE, f"--ratios takes numbers such as 0.8,0.1,0.1, not {text!r}") from None
+        numbers = [nan]
+    if not all(map(isfinite, numbers)):
+        raise RecliError(Exit.USAGE, f"--ratios takes numbers such as 0.8,0.1,0.1, not {text!r}")
+    return numbers
 
 
 def companions(
@@ -73,7 +99,7 @@ def companions(
 ) -> dict[str, Path]:
     """The companion tables that were named."""
     given = {"user": user_table, "item": item_table, "kg": kg_table, "link": link_table}
-    return {role: path for role, path in given.items() if path is not None and role in COMPANIONS}
+    return {role: path for role, path in given.items() if path is not None}
 
 
 def given(

@@ -42,9 +42,7 @@ def command(
     from recli.pipeline.train import train
 
     run = Run(seed=seed, threads=opt.thread_count(), progress=console.progress)
-    made = [
-        train(path, source, model, parse(param or ()), run, making.output(console), fit_on=FIT_ON[fit_on])
-        for path in paths
-    ]
+    given, out = parse(param or ()), making.output(console)
+    made = [train(path, source, model, given, run, out, fit_on=FIT_ON[fit_on]) for path in paths]
     if not making.to_stream:
         print_paths(made)

@@ -5,6 +5,7 @@ work done should not have to wait for it. Where another version of typer keeps i
 """
 
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final, get_args, get_origin
 
@@ -62,6 +63,8 @@ class Plain:
             converted = self.kind(value)
         except ValueError:
             raise typer.BadParameter(f"{value!r} is not {_NUMBERS[self.kind]}", ctx=ctx, param=param) from None
+        if self.kind is float and not isfinite(converted):
+            raise typer.BadParameter(f"{value!r} is not a finite number", ctx=ctx, param=param)
         if self.least is not None and converted < self.least:
             raise typer.BadParameter(f"{value} is below {self.least}", ctx=ctx, param=param)
         if self.most is not None and converted > self.most:

@@ -1,18 +1,15 @@
 """convert: any source to a table of ours, and back to text."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from recli import sources
-from recli.artifact import commit, find, guard
+from recli.artifact import commit, find, guard, is_stream, sha256_of
 from recli.errors import Exit, RecliError
-from recli.pipeline.events import TABLES, Events, Source, open_events, stamp_of, table_header
+from recli.pipeline.events import TABLES, Source, open_events, stamp_of, table_header, unchanged
 from recli.pipeline.names import stem
 from recli.pipeline.step import Input, Output, Product, Step, perform, table_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SUFFIXES = {"csv": ".csv", "tsv": ".tsv"}
 
@@ -21,33 +18,27 @@ def convert(path: Path, source: Source, to: str, output: Output) -> list[Path]:
     """Every table of ``path``, the interactions first: as an artifact each, or as text with ``to``."""
     if to != "parquet":
         return [_export(path, source, to, output)]
-    if path.is_dir() or path.suffix == ".zip":
+    if sources.is_folder(path):
         return _convert_all(path, source, output)
     events = open_events(path, source)
-    return [_convert_one(events, output)]
-
-
-def _convert_one(events: Events, output: Output) -> Path:
-    def work() -> Product:
-        return _product(events.table)
-
-    kind = events.kind
-    inputs = [item for item in events.inputs if item.role in ("source", "split")]
-    return perform(_step(kind, events.name, inputs, events.source), output, work)
+    if events.artifact is not None:
+        raise RecliError(Exit.USAGE, "is a table of recli's already", where=path, hint="--to csv writes text")
+    inputs = [item for item in events.inputs if item.role == "source"]
+    return [perform(_step(events.kind, events.name, inputs, source), output, lambda: _product(events.table))]
 
 
 def _convert_all(path: Path, source: Source, output: Output) -> list[Path]:
     """A folder or an archive: one artifact a table."""
-    if output.path is not None and "{name}" not in output.path:
-        raise RecliError(Exit.USAGE, "-o takes one file, and there are several tables", hint="leave -o out")
-    made = []
+    if output.path is not None and "{kind}" not in output.path:
+        raise RecliError(Exit.USAGE, "-o takes one file, and there may be several tables", hint="put {kind} into it")
+    files = [path] if path.is_file() else [entry for entry in path.iterdir() if entry.is_file()]
+    stamps = {file: stamp_of(file) for file in files}
+    steps = []
     for table in sources.read_all(path, source.options):
-        from recli.artifact import sha256_of
-
-        inputs = [Input(role="source", path=file, stamp=stamp_of(file), sha256=sha256_of(file)) for file in table.files]
-        step = _step(table.kind, sources.name_of(path), inputs, source)
-        made.append(perform(step, output, lambda table=table: _product(table)))  # type: ignore[misc]
-    return made
+        inputs = [Input(role="source", path=f, stamp=stamps[f], sha256=sha256_of(f)) for f in table.files]
+        unchanged(inputs)
+        steps.append((_step(table.kind, sources.name_of(path), inputs, source), table))
+    return [perform(step, output, partial(_product, table)) for step, table in steps]
 
 
 def _step(kind: str, name: str, inputs: Sequence[Input], source: Source) -> Step:
@@ -74,16 +65,17 @@ def _export(path: Path, source: Source, to: str, output: Output) -> Path:
     table = _table(path, source)
     if output.path == "-":
         assert output.stream is not None
+        output.claim(Path("-"))
         sources.write(table, to, output.stream)
         output.stream.flush()
         return Path("-")
     suffix = SUFFIXES.get(to, f".{table.kind}")
     target = Path((output.path or "{name}" + suffix).replace("{name}", "stdin" if str(path) == "-" else stem(path)))
     guard(target, [path])
-    if target.exists() and not output.overwrite and not target.is_char_device():
+    if target.exists() and not output.overwrite and not is_stream(target):
         raise RecliError(Exit.USAGE, "is there already", where=target, hint="--overwrite replaces it")
-    write: Callable[..., None] = lambda out: sources.write(table, to, out)  # noqa: E731
-    commit(target, write)
+    output.claim(target)
+    commit(target, partial(sources.write, table, to))
     output.note(f"{target}: {table.frame.height:,} rows")
     return target
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,31 +14,35 @@ from recli.artifact.file import Document
 from recli.errors import Exit, RecliError
 from recli.interactions import encode, order_within, vocabulary
 from recli.metrics import METRICS, Wanted
-from recli.metrics.ranking import gains_of, ideal_of
-from recli.pipeline import recommend as lists_of
+from recli.metrics.gains import judge
 from recli.pipeline.events import Events, Source, check_parent, open_events, parent_path
 from recli.pipeline.names import stem
-from recli.pipeline.recommend import Request
+from recli.pipeline.recommend import Request, open_task, rank
 from recli.pipeline.step import Input, Output, Product, Step, perform
 from recli.schema import ITEM, USER
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Ints = NDArray[np.int32]
+    Longs = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relevant:
+    """Which items are relevant to whom, as codes: those of user u are ``item[indptr[u]:indptr[u + 1]]``, ascending."""
+
+    indptr: "Longs"
+    item: "Ints"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """What is relevant to whom, in the codes of a universe of items.
-
-    ``relevant`` (n,) counts every held-out item of a user, ``warm`` those that stand in train (None where train is
-    not at hand); ``indptr`` and ``item`` hold the codes.
-    """
+    """The held-out items of ``users`` (n,), and of them those that stand in train (None where train is not at hand)."""
 
     users: pl.Series
-    indptr: "NDArray[np.int64]"
-    item: "NDArray[np.int32]"
-    relevant: "NDArray[np.int64]"
-    warm: "NDArray[np.int64] | None"
+    all: Relevant
+    warm: Relevant | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +64,15 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """An evaluation that has not been done yet: the step that names it, and the work."""
+    """An evaluation that has not been done yet: the step that names it, and the work, done when first asked for."""
 
     step: Step
-    measure: Callable[[], Result]
+    work: Callable[[], Result]
 
-    def once(self) -> "Plan":
-        """The same, with the work done at most once however often it is asked for."""
-        return replace(self, measure=cache(self.measure))
+    @cached_property
+    def result(self) -> Result:
+        """What was measured."""
+        return self.work()
 
 
 def plan(path: Path, asked: Asked, output: Output) -> Plan:
@@ -77,23 +82,22 @@ def plan(path: Path, asked: Asked, output: Output) -> Plan:
         RecliError: the input is neither (exit 3), or a cut-off is deeper than its lists (exit 2).
     """
     artifact = load(path)
+    truth = None if asked.truth is None else open_events(asked.truth, asked.request.source).of_interactions()
     if artifact.header.kind == "model":
-        return _plan_model(artifact, asked, output)
+        return _plan_model(artifact, asked, truth, output)
     if artifact.header.kind == "recs":
-        return _plan_lists(artifact, asked, output)
-    hint = "evaluate takes recommendations or a model"
-    raise RecliError(
-        Exit.DATA, f"is neither recommendations nor a model but {artifact.header.kind}", where=path, hint=hint
-    )
+        return _plan_lists(artifact, asked, truth, output)
+    message = f"is neither recommendations nor a model but {artifact.header.kind}"
+    raise RecliError(Exit.DATA, message, where=path, hint="evaluate takes recommendations or a model")
 
 
 def write(plan: Plan, output: Output) -> Path:
     """The metrics as an artifact: found where it is up to date, else made."""
 
     def work() -> Product:
-        document = plan.measure().document
-        values = ", ".join(f"{name} {entry['value']:.4f}" for name, entry in document["metrics"].items())
-        return Product(payload=Document(document), summary=values)
+        metrics = plan.result.document["metrics"]
+        values = ", ".join(f"{name} {entry['value']:.4f}" for name, entry in metrics.items())
+        return Product(payload=Document(plan.result.document), summary=values)
 
     return perform(plan.step, output, work)
 
@@ -102,43 +106,48 @@ def write_per_user(plan: Plan, output: Output) -> Path:
     """The values by user, as a table."""
 
     def work() -> Product:
-        frame = plan.measure().per_user
+        frame = plan.result.per_user
         return Product(payload=frame, summary=f"{frame.height:,} users")
 
     return perform(replace(plan.step, kind="per-user", suffix=".users.parquet"), output, work)
 
 
-def _plan_model(artifact: Artifact, asked: Asked, output: Output) -> Plan:
+def _plan_model(artifact: Artifact, asked: Asked, given: Events | None, output: Output) -> Plan:
     request = replace(asked.request, k=max(wanted.k for wanted in asked.metrics))
-    events = lists_of.training_events(artifact, request)
-    phase = lists_of.resolve_phase(request, events)
-    facts = {"phase": phase, "candidates": "all", "seen": "allowed" if request.allow_seen else "masked"}
+    task = open_task(artifact, request)
 
     def work() -> Result:
-        held_out = _held_out(events, phase, asked, artifact.path)
-        model = lists_of.open_model(artifact, events)
-        lists = lists_of.rank(model, request, phase, output)
+        held_out = _held_out(task.events, task.phase, given, artifact.path)
+        lists = rank(task, output)
+        if request.users is not None or request.history is not None:
+            held_out = _not_empty(held_out.filter(pl.col(USER).is_in(lists.users.implode())), artifact.path)
         # Items that the model never saw have codes too, above its own: they are relevant and never listed.
-        strangers = vocabulary(held_out.filter(~pl.col(ITEM).is_in(model.items.implode()))[ITEM])
-        truth = truth_of(held_out, pl.concat([model.items, strangers]), events.part("train"))
-        return measure(_rows_for(truth.users, lists.users, lists.codes), truth, asked.metrics, facts)
+        strangers = vocabulary(held_out.filter(~pl.col(ITEM).is_in(lists.items.implode()))[ITEM])
+        truth = truth_of(held_out, pl.concat([lists.items, strangers]), task.events.part("train"))
+        row = encode(truth.users, lists.users)
+        codes = np.where((row >= 0)[:, None], lists.codes[row], np.int32(-1))
+        return measure(codes, truth, asked.metrics, task.facts)
 
-    inputs = [*lists_of.inputs_of(artifact, events, request), *_truth_inputs(asked)]
-    params = facts | lists_of.choice_params(request)
-    return Plan(step=_step(artifact, asked, params, inputs, [lists_of.scorer_module(artifact)]), measure=work)
+    params = {**task.facts, **request.choices(), **request.source.params()}
+    inputs = [*task.inputs, *_as_truth(given)]
+    step = _step(artifact, asked, params, inputs, [task.scorer_module])
+    return Plan(step=replace(step, also_read=request.files), work=work)
 
 
-def _plan_lists(artifact: Artifact, asked: Asked, output: Output) -> Plan:
-    more = artifact.header.more
+def _plan_lists(artifact: Artifact, asked: Asked, given: Events | None, output: Output) -> Plan:
+    more, request = artifact.header.more, asked.request
     for wanted in asked.metrics:
         if wanted.k > more["k"]:
             message = f"holds lists of {more['k']}, too short for {wanted}"
             raise RecliError(Exit.USAGE, message, where=artifact.path, hint=f"recli recommend -k {wanted.k}")
+    if request.phase not in (None, more["phase"]) or request.choices() or request.history or request.allow_seen:
+        hint = "such options are for recommend, or for evaluate with a model"
+        raise RecliError(Exit.USAGE, f"holds lists made for phase {more['phase']}", where=artifact.path, hint=hint)
     events = _split_of(artifact, asked)
-    facts = {"phase": more["phase"], "candidates": "all", "seen": more["seen"]}
+    facts = {name: more[name] for name in ("phase", "candidates", "seen")}
 
     def work() -> Result:
-        held_out = _held_out(events, more["phase"], asked, artifact.path)
+        held_out = _held_out(events, more["phase"], given, artifact.path)
         frame = artifact.frame()
         items = vocabulary(pl.concat([frame[ITEM], held_out[ITEM]]))
         truth = truth_of(held_out, items, None if events is None else events.part("train"))
@@ -148,55 +157,62 @@ def _plan_lists(artifact: Artifact, asked: Asked, output: Output) -> Plan:
             output.detail(f"{strangers:,} users of the lists have no held-out row and do not count")
         return measure(codes, truth, asked.metrics, facts)
 
-    inputs = [Input(role="recs", path=artifact.path, sha256=artifact.digest), *_truth_inputs(asked)]
+    inputs = [Input(role="recs", path=artifact.path, sha256=artifact.digest), *_as_truth(given)]
     if events is not None:
         inputs += [item for item in events.inputs if item.role == "split"]
-    return Plan(step=_step(artifact, asked, facts, inputs, []), measure=work)
+    return Plan(step=_step(artifact, asked, {**facts, **request.source.params()}, inputs, []), work=work)
 
 
 def _step(
-    artifact: Artifact, asked: Asked, facts: Mapping[str, Any], inputs: Sequence[Input], modules: Sequence[str]
+    artifact: Artifact, asked: Asked, params: Mapping[str, Any], inputs: Sequence[Input], modules: Sequence[str]
 ) -> Step:
     return Step(
         command="evaluate",
         kind="metrics",
         name=stem(artifact.path),
         suffix=".metrics.json",
-        params={"metrics": [str(wanted) for wanted in asked.metrics], **facts},
-        unnamed=("metrics", "phase", "candidates", "seen"),
+        params={"metrics": [str(wanted) for wanted in asked.metrics], **params},
         inputs=inputs,
         modules=["recli.pipeline.evaluate", *modules],
     )
 
 
 def _split_of(artifact: Artifact, asked: Asked) -> Events | None:
-    """The split behind the lists: to find the truth, and to tell what is warm."""
+    """The split behind the lists: to find the truth, and to tell what is warm. A given truth does without."""
     path = parent_path(artifact, "split", asked.request.split)
     if path is None or not path.exists():
+        if path is not None and (asked.truth is None or asked.request.split is not None):
+            hint = "--truth or --split names the file"
+            raise RecliError(Exit.IO, "the split behind the lists is not there", where=path, hint=hint)
         return None
     events = open_events(path, Source())
     check_parent(artifact.header, "split", events.inputs[0].sha256, path, "--split names the file it was made from")
     return events
 
 
-def _held_out(events: Events | None, phase: str, asked: Asked, where: Path) -> pl.DataFrame:
-    """The rows that are the truth: a file's, or those of the phase."""
-    if asked.truth is not None:
-        given = open_events(asked.truth, asked.request.source)
-        is_split = given.artifact is not None and given.artifact.header.kind == "split"
-        return given.part(phase) if is_split else given.part("train")
-    if events is None:
-        raise RecliError(Exit.DATA, "the split it was made from is not there", where=where, hint="--truth or --split")
-    if phase == "all":
-        raise RecliError(Exit.USAGE, "phase all holds nothing out", where=where, hint="--truth names the held-out rows")
-    return events.part(phase)
+def _held_out(events: Events | None, phase: str, given: Events | None, where: Path) -> pl.DataFrame:
+    """The rows that are the truth: those of a file (of a split, its part of the phase), or those of the phase.
+
+    Raises:
+        RecliError: the phase holds nothing out (exit 2), or there is no such row (exit 3).
+    """
+    if given is not None:
+        return _not_empty(given.part(phase if given.is_split else "train"), given.path)
+    if events is None or phase not in ("valid", "test"):
+        raise RecliError(
+            Exit.USAGE, "nothing was held out from these lists", where=where, hint="--truth names the rows"
+        )
+    return _not_empty(events.part(phase), events.path)
 
 
-def _truth_inputs(asked: Asked) -> list[Input]:
-    if asked.truth is None:
-        return []
-    given = open_events(asked.truth, asked.request.source)
-    return [Input(role="truth", path=item.path, sha256=item.sha256) for item in given.inputs[:1]]
+def _not_empty(held_out: pl.DataFrame, where: Path) -> pl.DataFrame:
+    if held_out.is_empty():
+        raise RecliError(Exit.DATA, "holds no row that is held out from these lists", where=where)
+    return held_out
+
+
+def _as_truth(given: Events | None) -> list[Input]:
+    return [] if given is None else given.inputs_as("truth")
 
 
 def truth_of(held_out: pl.DataFrame, items: pl.Series, train: pl.DataFrame | None) -> Truth:
@@ -204,58 +220,52 @@ def truth_of(held_out: pl.DataFrame, items: pl.Series, train: pl.DataFrame | Non
     distinct = held_out.select(USER, ITEM).unique(maintain_order=True)
     users = distinct[USER].unique(maintain_order=True)
     user, item = encode(distinct[USER], users), encode(distinct[ITEM], items)
-    indptr, rows = order_within(user, item, len(users))
     warm = None
     if train is not None:
         known = distinct[ITEM].is_in(train[ITEM].unique().implode()).to_numpy()
-        warm = np.bincount(user[known], minlength=len(users)).astype(np.int64)
-    return Truth(users=users, indptr=indptr, item=item[rows], relevant=np.diff(indptr), warm=warm)
+        warm = _grouped(user[known], item[known], len(users))
+    return Truth(users=users, all=_grouped(user, item, len(users)), warm=warm)
 
 
-def _codes(frame: pl.DataFrame, users: pl.Series, items: pl.Series, where: Path) -> "NDArray[np.int32]":
+def _grouped(user: "Ints", item: "Ints", n_users: int) -> Relevant:
+    indptr, rows = order_within(user, item, n_users)
+    return Relevant(indptr=indptr, item=item[rows])
+
+
+def _codes(frame: pl.DataFrame, users: pl.Series, items: pl.Series, where: Path) -> "Ints":
     """Lists as codes (users, depth), -1 where a list is short or a user has none."""
     user = encode(frame[USER], users)
     rank = frame["rank"].to_numpy()
-    kept = user >= 0
-    if len(rank) and rank.min() < 1:
+    if rank.min(initial=1) < 1:
         raise RecliError(Exit.DATA, "ranks start at 1", where=where)
-    codes = np.full((len(users), int(rank.max(initial=1))), -1, np.int32)
-    codes[user[kept], rank[kept] - 1] = encode(frame[ITEM], items)[kept]
     if frame.select(USER, "rank").is_duplicated().any() or frame.select(USER, ITEM).is_duplicated().any():
         raise RecliError(Exit.DATA, "a user has an item, or a rank, twice", where=where)
+    kept = user >= 0
+    codes = np.full((len(users), int(rank.max(initial=1))), -1, np.int32)
+    codes[user[kept], rank[kept] - 1] = encode(frame[ITEM], items)[kept]
     return codes
 
 
-def _rows_for(users: pl.Series, listed: pl.Series, codes: "NDArray[np.int32]") -> "NDArray[np.int32]":
-    """The lists of ``users``, in their order; all -1 for one who has none."""
-    row = encode(users, listed)
-    chosen = codes[row]
-    chosen[row < 0] = -1
-    return chosen
+def measure(codes: "Ints", truth: Truth, metrics: Sequence[Wanted], facts: Mapping[str, Any]) -> Result:
+    """Every metric over the users with a held-out row; a user without a list counts, with 0.
 
-
-def measure(codes: "NDArray[np.int32]", truth: Truth, metrics: Sequence[Wanted], facts: Mapping[str, Any]) -> Result:
-    """Every metric over the users with a held-out row; a user without a list counts, with 0."""
-    depth = max(max(wanted.k for wanted in metrics), codes.shape[1])
-    codes = np.pad(codes, ((0, 0), (0, depth - codes.shape[1])), constant_values=-1)
-    gains = gains_of(codes, truth.indptr, truth.item)
-    listed = (codes >= 0).sum(axis=1)
+    ``warm`` beside a value is the metric over the items that stand in train, and the users who have such.
+    """
+    depth = max(wanted.k for wanted in metrics)
+    judged = judge(codes, truth.all.indptr, truth.all.item, depth=depth)
+    warm = None if truth.warm is None else judge(codes, truth.warm.indptr, truth.warm.item, depth=depth)
     per_user, values = {}, {}
     for wanted in metrics:
         metric = METRICS[wanted.name]
-        name = str(wanted)
-        by_user = metric.function(gains, ideal_of(truth.relevant, depth), listed, truth.relevant, wanted.k)
-        per_user[name] = by_user
-        warm = None
-        if truth.warm is not None:
-            warm = _mean(metric.function(gains, ideal_of(truth.warm, depth), listed, truth.warm, wanted.k))
-        values[name] = {
+        by_user = per_user[str(wanted)] = metric.function(*judged, wanted.k)
+        values[str(wanted)] = {
             "value": _mean(by_user),
-            "warm": warm,
+            "warm": None if warm is None else _mean(metric.function(*warm, wanted.k)),
             "definition": metric.definition,
             "larger_is_better": metric.larger_is_better,
             "users": len(truth.users),
-            "users_without_list": int((listed == 0).sum()),
+            "users_without_list": int((judged.listed == 0).sum()),
+            "warm_users": None if warm is None else int((warm.relevant > 0).sum()),
             "population": "users with at least one held-out row",
             **facts,
         }

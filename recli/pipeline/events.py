@@ -1,8 +1,8 @@
 """Opening what a step reads: a table or a split of ours, or any source, under one roof."""
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,7 +12,7 @@ from recli.artifact import Artifact, Header, find, sha256_of
 from recli.errors import Exit, RecliError
 from recli.pipeline.names import has_our_name, stem
 from recli.pipeline.step import Input
-from recli.schema import COMPANIONS, PARTS
+from recli.schema import COMPANIONS, PARTS, SPLIT
 
 if TYPE_CHECKING:
     import polars as pl
@@ -63,6 +63,25 @@ class Events:
             return "inter" if self.artifact.header.kind == "split" else self.artifact.header.kind
         return "inter" if str(self.path) == "-" else sources.kind(self.path, self.source.options)
 
+    @property
+    def is_split(self) -> bool:
+        """Whether it is a split of ours."""
+        return self.artifact is not None and self.artifact.header.kind == "split"
+
+    def inputs_as(self, role: str) -> list[Input]:
+        """The files that are read for the interactions, in another role."""
+        return [replace(item, role=role) for item in self.inputs if item.role in ("split", "source")]
+
+    def of_interactions(self) -> "Events":
+        """The same, if it holds interactions.
+
+        Raises:
+            RecliError: it is a table of something else, such as users (exit 3).
+        """
+        if self.kind != "inter":
+            raise RecliError(Exit.DATA, f"is no table of interactions but .{self.kind}", where=self.path)
+        return self
+
     @cached_property
     def table(self) -> sources.Table:
         """The whole table, from a source or from an artifact of ours."""
@@ -73,7 +92,7 @@ class Events:
         return sources.Table(
             kind=self.kind,
             frame=frame,
-            types=dict(more["types"]),
+            types=dict(more["types"]) | ({SPLIT: "token"} if self.is_split else {}),
             originals=dict(more.get("originals", {})),
             dtypes=dict(more.get("dtypes", {})),
             files=(self.path,),
@@ -84,27 +103,25 @@ class Events:
             return sources.read_stream(sys.stdin.buffer, self.source.options)
         table = sources.read(self.path, self.source.options)
         sources.check_types(self.source.options, [table])
-        for item in self.inputs:
-            if item.stamp and item.stamp != stamp_of(item.path):
-                raise RecliError(Exit.DATA, "was changed while it was read", where=item.path)
+        unchanged(self.inputs)
         return table
 
     @property
     def rows(self) -> dict[str, tuple[int, int]]:
-        """The row ranges of the parts of a split; a plain table is all train."""
-        if self.artifact is not None and self.artifact.header.kind == "split":
+        """The row ranges of the parts of a split; none for a plain table, which is all train."""
+        if self.artifact is not None and self.is_split:
             return {part: (int(a), int(b)) for part, (a, b) in self.artifact.header.more["rows"].items()}
-        return {"train": (0, self.table.frame.height)}
+        return {}
 
     def part(self, *names: str) -> "pl.DataFrame":
         """The rows of the named parts, in the order of train, valid, test."""
         import polars as pl
 
-        if self.artifact is None or self.artifact.header.kind != "split":
+        if self.artifact is None or not self.is_split:
             frame = self.table.frame
             return frame if "train" in names else frame.head(0)
         frames = [self.artifact.frame(part) for part in PARTS if part in names]
-        return pl.concat(frames).drop("split")
+        return pl.concat(frames).drop(SPLIT)
 
 
 def open_events(path: Path, source: Source) -> Events:
@@ -123,6 +140,9 @@ def open_events(path: Path, source: Source) -> Events:
         files = sources.files(path, source.options)
         inputs = [Input(role="source", path=file, stamp=stamp_of(file), sha256=sha256_of(file)) for file in files]
         return Events(path=path, source=source, artifact=None, inputs=(*inputs, *_companions(path, source)))
+    if source.params():
+        message = "is an artifact of recli, which needs no telling how to read it"
+        raise RecliError(Exit.USAGE, message, where=path, hint=f"leave out {', '.join(source.params())}")
     if artifact.header.kind not in ("split", *TABLES):
         hint = f"it was made by recli {artifact.header.command}"
         raise RecliError(Exit.DATA, f"is no table of interactions but {artifact.header.kind}", where=path, hint=hint)
@@ -150,6 +170,13 @@ def stamp_of(path: Path) -> tuple[int, int, int]:
     """What changes when a file is written: its inode, size and time."""
     status = path.stat()
     return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def unchanged(inputs: Iterable[Input]) -> None:
+    """Refuse files that were written since their digests were taken (exit 3)."""
+    for item in inputs:
+        if item.stamp and item.stamp != stamp_of(item.path):
+            raise RecliError(Exit.DATA, "was changed while it was read", where=item.path)
 
 
 def table_header(table: sources.Table) -> dict[str, Any]:

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 
     from recli.scorers import Scorer
 
-PHASES = ("valid", "test", "all")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """Whom to recommend to, from what, and what may be recommended."""
+    """Whom to recommend to, from what, and what may be recommended.
+
+    ``files`` are those that ``users``, ``items`` and ``exclude`` stood in.
+    """
 
     k: int = 10
     phase: str | None = None
@@ -36,17 +37,23 @@ class Request:
     history: Path | None = None
     items: Sequence[str] | None = None
     exclude: Sequence[str] = ()
+    files: Sequence[Path] = ()
     allow_seen: bool = False
     split: Path | None = None
     source: Source = field(default_factory=Source)
 
+    def choices(self) -> dict[str, Any]:
+        """What of it narrows down the users or the items: part of a step's parameters."""
+        chosen = {"users": self.users, "items": self.items, "exclude": self.exclude or None}
+        return {name: list(ids) for name, ids in chosen.items() if ids is not None}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Lists:
-    """Top-k lists as codes, and what they refer to.
+    """Top-k lists as codes.
 
-    ``users`` (n,) String; ``items`` the vocabulary; ``codes`` (n, k) int32 with -1 where a list is short; ``scores``
-    (n, k) float32. ``phase`` is resolved, ``events`` are those that the histories came from.
+    ``users`` (n,) String; ``codes`` (n, k) int32 into the model's items, -1 where a list is short; ``scores`` (n, k)
+    float32; ``unknown`` counts the users that the model does not know.
     """
 
     users: pl.Series
@@ -57,44 +64,61 @@ class Lists:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
-    """A trained model, opened, with the events that it was trained on."""
+class Task:
+    """A model and what it is asked, with the files behind both opened once."""
 
     artifact: Artifact
-    events: Events
-    users: pl.Series
-    items: pl.Series
-    scorer: "Scorer"
+    request: Request
+    events: Events  # what the model was trained on
+    given: Events | None  # the histories given by hand
+    phase: str
 
     @property
-    def fit_on(self) -> list[str]:
-        """The parts that the model was fitted on."""
-        parts: list[str] = self.artifact.header.more["fit_on"]
-        return parts
+    def inputs(self) -> list[Input]:
+        """The files that the lists are made from."""
+        own = [Input(role="model", path=self.artifact.path, sha256=self.artifact.digest)]
+        own += [item for item in self.events.inputs if item.role in ("split", "source")]
+        if self.given is not None:
+            own += self.given.inputs_as("history")
+        return own
+
+    @property
+    def scorer_module(self) -> str:
+        """The module whose class scores for the model."""
+        meta: Mapping[str, Any] = self.artifact.header.more["scorer"]
+        return str(meta["scorer"]).partition(":")[0]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the lists are: for which phase, of which candidates, with what was seen left out or not."""
+        narrowed = self.request.items is not None or self.request.exclude
+        seen = "allowed" if self.request.allow_seen else "masked"
+        return {"phase": self.phase, "candidates": "given" if narrowed else "all", "seen": seen}
 
 
 def recommend(path: Path, request: Request, output: Output) -> Path:
     """The k best items for every user of a phase, as an artifact."""
-    artifact = load_model(path)
-    events = training_events(artifact, request)
-    phase = resolve_phase(request, events)
-
-    def work() -> Product:
-        model = open_model(artifact, events)
-        lists = rank(model, request, phase, output)
-        return _product(lists, artifact, request, phase)
-
+    task = open_task(load_model(path), request)
+    digests = [] if task.given is None else [item.sha256 for item in task.given.inputs_as("history")]
     step = Step(
         command="recommend",
         kind="recs",
         name=stem(path),
         suffix=".recs.parquet",
-        params=_params(request, phase),
-        defaults={"k": Request.k, "phase": "test", "allow_seen": False},
-        inputs=inputs_of(artifact, events, request),
-        modules=["recli.pipeline.recommend", scorer_module(artifact)],
+        params={
+            "k": request.k,
+            **task.facts,
+            **request.choices(),
+            **({"history": digests} if digests else {}),
+            **request.source.params(),
+        },
+        defaults={"k": Request.k, "phase": "test", "candidates": "all", "seen": "masked"},
+        unnamed=("candidates", *request.source.params()),
+        inputs=task.inputs,
+        also_read=request.files,
+        modules=["recli.pipeline.recommend", task.scorer_module],
     )
-    return perform(step, output, work)
+    return perform(step, output, lambda: _product(rank(task, output), task))
 
 
 def load_model(path: Path) -> Artifact:
@@ -110,102 +134,103 @@ def load_model(path: Path) -> Artifact:
     return artifact
 
 
-def training_events(artifact: Artifact, request: Request) -> Events:
-    """The split, or the table, that a model was trained on, verified against the model's header."""
+def open_task(artifact: Artifact, request: Request) -> Task:
+    """Open what a model was trained on, verified against its header, and the histories given by hand.
+
+    Raises:
+        RecliError: options that contradict each other (exit 2); a file that is not the one (exit 3) or not there (4).
+    """
+    events = _training_events(artifact, request)
+    given = None
+    if request.history is not None:
+        if request.users is not None or request.phase is not None:
+            raise RecliError(Exit.USAGE, "--history names the users itself", hint="leave out --users and --phase")
+        given = open_events(request.history, request.source).of_interactions()
+    phase = "history" if given is not None else _resolve_phase(request, events)
+    return Task(artifact=artifact, request=request, events=events, given=given, phase=phase)
+
+
+def _training_events(artifact: Artifact, request: Request) -> Events:
     role = "split" if artifact.header.parent("split") else "source"
     path = parent_path(artifact, role, request.split)
     assert path is not None
     hint = "--split names the file it was trained on"
     if not path.exists():
         raise RecliError(Exit.IO, f"the {role} that {artifact.path} was trained on is not there", where=path, hint=hint)
-    events = open_events(path, _source_of(artifact))
+    # How a table that is not ours was read stands in the model's parameters.
+    names = set(vars(Source().options))
+    read = Source.of({name: value for name, value in artifact.header.params.items() if name in names})
+    events = open_events(path, read)
     check_parent(artifact.header, role, events.inputs[0].sha256, path, hint)
     return events
 
 
-def _source_of(artifact: Artifact) -> Source:
-    """How the model's training table was read, from the parameters in its header."""
-    names = set(vars(Source().options))
-    return Source.of({name: value for name, value in artifact.header.params.items() if name in names})
-
-
-def resolve_phase(request: Request, events: Events) -> str:
+def _resolve_phase(request: Request, events: Events) -> str:
     """The phase that was asked for; without one, test where the split has a test part, else all."""
-    rows = events.rows
-    filled = [part for part in ("valid", "test") if part in rows and rows[part][0] < rows[part][1]]
+    filled = [part for part, (start, stop) in events.rows.items() if start < stop]
     if request.phase is None:
         return "test" if "test" in filled else "all"
-    if request.phase != "all" and request.phase not in filled and request.users is None:
-        raise RecliError(
-            Exit.DATA, f"has no {request.phase} rows", where=events.path, hint="--phase all serves everybody"
-        )
+    if request.phase != "all" and request.phase not in filled:
+        hint = "--phase all serves everybody"
+        raise RecliError(Exit.DATA, f"has no {request.phase} rows", where=events.path, hint=hint)
     return request.phase
 
 
-def inputs_of(artifact: Artifact, events: Events, request: Request) -> list[Input]:
-    """The files that lists are made from: the model, its split, and a history given by hand."""
-    inputs = [Input(role="model", path=artifact.path, sha256=artifact.digest)]
-    inputs += [item for item in events.inputs if item.role in ("split", "source")]
-    if request.history is not None:
-        given = open_events(request.history, request.source)
-        inputs += [Input(role="history", path=item.path, sha256=item.sha256) for item in given.inputs[:1]]
-    return inputs
-
-
-def scorer_module(artifact: Artifact) -> str:
-    """The module whose class scores for this model."""
-    meta: Mapping[str, Any] = artifact.header.more["scorer"]
-    return str(meta["scorer"]).partition(":")[0]
-
-
-def open_model(artifact: Artifact, events: Events) -> Model:
-    """The scorer and the vocabularies of a model."""
-    arrays = artifact.arrays
-    try:
-        users, items = (store.unpack_ids(arrays[f"{of}.text"], arrays[f"{of}.offsets"]) for of in ("users", "items"))
-        own = {name.removeprefix("scorer."): a for name, a in arrays.items() if name.startswith("scorer.")}
-        scorer = store.unpack(own, artifact.header.more["scorer"])
-    except KeyError as error:
-        raise RecliError(Exit.DATA, f"is no model file: {error} is missing", where=artifact.path) from error
-    return Model(artifact=artifact, events=events, users=users.rename(USER), items=items.rename(ITEM), scorer=scorer)
-
-
-def rank(model: Model, request: Request, phase: str, output: Output) -> Lists:
+def rank(task: Task, output: Output) -> Lists:
     """The k best items for everybody who is asked for."""
-    history, seen, wanted = _populations(model, request, phase)
-    queries = Queries.of(wanted, history, model.users, model.items, replaced=request.history is not None)
-    masked = None if request.allow_seen else Queries.of(wanted, seen, model.users, model.items)
+    users, items, scorer = open_model(task.artifact)
+    history, seen, wanted = _populations(task)
+    queries = Queries.of(wanted, history, users, items, replaced=task.given is not None)
+    masked = None if task.request.allow_seen else Queries.of(wanted, seen, users, items)
     codes, scores = top_k(
-        model.scorer,
+        scorer,
         queries,
-        request.k,
+        task.request.k,
         seen=None if masked is None else (masked.indptr, masked.item),
-        allowed=_allowed(model.items, request, output),
+        allowed=_allowed(items, task.request, output),
+        progress=output.progress,
     )
     unserved = int((codes[:, :1] < 0).sum())
     if unserved:
         output.note(f"{unserved:,} of {len(wanted):,} users get no list: the model cannot score them")
     unknown = int((queries.user < 0).sum())
-    return Lists(users=wanted, items=model.items, codes=codes, scores=scores, unknown=unknown)
+    return Lists(users=wanted, items=items, codes=codes, scores=scores, unknown=unknown)
 
 
-def _populations(model: Model, request: Request, phase: str) -> tuple[pl.DataFrame, pl.DataFrame, pl.Series]:
+def open_model(artifact: Artifact) -> "tuple[pl.Series, pl.Series, Scorer]":
+    """The users, the items and the scorer of a model.
+
+    Raises:
+        RecliError: the file does not hold them (exit 3).
+    """
+    arrays = artifact.arrays
+    try:
+        users, items = (store.unpack_ids(arrays[f"{of}.text"], arrays[f"{of}.offsets"]) for of in ("users", "items"))
+        own = {name.removeprefix("scorer."): a for name, a in arrays.items() if name.startswith("scorer.")}
+        lengths = {"users": len(users), "items": len(items)}
+        return users.rename(USER), items.rename(ITEM), store.unpack(own, artifact.header.more["scorer"], lengths)
+    except KeyError as error:
+        raise RecliError(Exit.DATA, f"is no model file: {error} is missing", where=artifact.path) from error
+
+
+def _populations(task: Task) -> tuple[pl.DataFrame, pl.DataFrame, pl.Series]:
     """The rows that are history, the rows that count as seen, and the users."""
-    if request.history is not None:
-        given = open_events(request.history, request.source).part(*PARTS)
-        return given, given, given[USER].unique(maintain_order=True)
-    events = model.events
-    before = [part for part in ("train", "valid") if phase != "valid" or part == "train"]
-    if phase == "all":
+    if task.given is not None:
+        rows = task.given.part(*PARTS)
+        return rows, rows, rows[USER].unique(maintain_order=True)
+    events = task.events
+    if task.phase == "all":
         history = seen = events.part(*PARTS)
         wanted = seen[USER].unique(maintain_order=True)
     else:
         # What the model was fitted on is its history, up to the phase.
-        history = events.part(*[part for part in model.fit_on if part in before])
+        before = [part for part in ("train", "valid") if task.phase == "test" or part == "train"]
+        fit_on: list[str] = task.artifact.header.more["fit_on"]
+        history = events.part(*[part for part in fit_on if part in before])
         seen = events.part(*before)
-        wanted = events.part(phase)[USER].unique(maintain_order=True)
-    if request.users is not None:
-        wanted = pl.Series(USER, list(dict.fromkeys(request.users)), pl.String)
+        wanted = events.part(task.phase)[USER].unique(maintain_order=True)
+    if task.request.users is not None:
+        wanted = pl.Series(USER, list(dict.fromkeys(task.request.users)), pl.String)
     return history, seen, wanted
 
 
@@ -223,17 +248,15 @@ def _allowed(items: pl.Series, request: Request, output: Output) -> "NDArray[np.
     return allowed
 
 
-def _product(lists: Lists, artifact: Artifact, request: Request, phase: str) -> Product:
+def _product(lists: Lists, task: Task) -> Product:
     frame = lists_frame(lists)
-    more = {
-        "phase": phase,
-        "k": request.k,
-        "model": artifact.header.more["model"],
-        "seen": "allowed" if request.allow_seen else "masked",
+    more = task.facts | {
+        "k": task.request.k,
+        "model": task.artifact.header.more["model"],
         "users": len(lists.users),
         "unknown_users": lists.unknown,
     }
-    summary = f"{frame.height:,} recommendations for {len(lists.users):,} users, phase {phase}"
+    summary = f"{frame.height:,} recommendations for {len(lists.users):,} users, phase {task.phase}"
     return Product(payload=frame, more=more, summary=summary)
 
 
@@ -249,22 +272,3 @@ def lists_frame(lists: Lists) -> pl.DataFrame:
             "score": lists.scores[rows, places],
         }
     )
-
-
-def _params(request: Request, phase: str) -> dict[str, Any]:
-    own = {"k": request.k, "phase": phase, "allow_seen": request.allow_seen}
-    return own | choice_params(request) | request.source.params()
-
-
-def choice_params(request: Request) -> dict[str, Any]:
-    """The parameters that say whom, and what may be recommended."""
-    params: dict[str, Any] = {}
-    if request.users is not None:
-        params["users"] = list(request.users)
-    if request.items is not None:
-        params["items"] = list(request.items)
-    if request.exclude:
-        params["exclude"] = list(request.exclude)
-    if request.history is not None:
-        params["history"] = True
-    return params

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recli import filters, sources, splits
+from recli.errors import Exit, RecliError
 from recli.pipeline.events import Events, Source, open_events, table_header
 from recli.pipeline.step import Output, Product, Step, perform
 from recli.schema import PARTS, SPLIT
@@ -72,7 +73,10 @@ class Strategy:
 
 def filter_table(path: Path, source: Source, chosen: Filters, output: Output) -> Path:
     """The rows of a table that pass the filters, as a table."""
-    events = open_events(path, source)
+    events = open_events(path, source).of_interactions()
+    if events.is_split:
+        hint = "filter before split, or give split the same flags"
+        raise RecliError(Exit.DATA, "is split already", where=path, hint=hint)
 
     def work() -> Product:
         table = events.table
@@ -97,7 +101,9 @@ def filter_table(path: Path, source: Source, chosen: Filters, output: Output) ->
 
 def split(path: Path, source: Source, chosen: Filters, strategy: Strategy, output: Output) -> Path:
     """The interactions of ``path``, filtered and labelled."""
-    events = open_events(path, source)
+    events = open_events(path, source).of_interactions()
+    if events.is_split:
+        raise RecliError(Exit.DATA, "is split already", where=path, hint="split the table that it was made from")
 
     def work() -> Product:
         table = events.table
@@ -111,7 +117,7 @@ def split(path: Path, source: Source, chosen: Filters, strategy: Strategy, outpu
 
 def split_given(files: Mapping[str, Path], source: Source, chosen: Filters, output: Output) -> Path:
     """Files that already are the parts of a split."""
-    parts = {part: open_events(path, source) for part, path in files.items()}
+    parts = {part: open_events(path, source).of_interactions() for part, path in files.items()}
     inputs = tuple(item for events in parts.values() for item in events.inputs)
     first = next(iter(parts.values()))
     events = Events(path=first.path, source=source, artifact=None, inputs=tuple(dict.fromkeys(inputs)))

@@ -54,11 +54,28 @@ class Output:
     note: Callable[[str], None] = _nobody
     detail: Callable[[str], None] = _nobody
     progress: Callable[[int, int, str], None] = _nobody
+    taken: set[Path] = field(default_factory=set)  # the targets that this command has written or found
+
+    def claim(self, target: Path) -> None:
+        """Refuse a target that another input of the same command has taken.
+
+        Raises:
+            RecliError: two inputs would write one file (exit 2).
+        """
+        real = Path(os.path.realpath(target))
+        if real in self.taken:
+            raise RecliError(
+                Exit.USAGE, "two inputs would write it", where=target, hint="put {name} into -o, or rename one"
+            )
+        self.taken.add(real)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Input:
-    """A file that a step reads, by its role and its sha256; ``stamp`` is what it looked like when that was taken."""
+    """A file that a step reads, by its role and its sha256.
+
+    ``stamp`` is what a file that is not an artifact looked like when that was taken.
+    """
 
     role: str
     path: Path
@@ -83,6 +100,7 @@ class Step:
     unnamed: Sequence[str] = ()
     inputs: Sequence[Input]
     modules: Sequence[str]
+    also_read: Sequence[Path] = ()  # whose content stands in the parameters
 
     @property
     def reads_source(self) -> bool:
@@ -92,7 +110,7 @@ class Step:
     def target(self, output: Output) -> Path:
         """The path of the result: what ``-o`` says, else made from the name and from what is not default."""
         if output.path is not None:
-            return Path(output.path.replace("{name}", self.name))
+            return Path(output.path.replace("{name}", self.name).replace("{kind}", self.kind))
         stem, dot, extension = self.suffix.rpartition(".")
         return Path(f"{self.name}{stem}{self._tag()}{dot}{extension}")
 
@@ -132,10 +150,14 @@ def perform(step: Step, output: Output, work: Callable[[], Product]) -> Path:
         RecliError: the target is an input, or something else than the step may replace (exit 2).
     """
     if output.path == "-":
+        if step.kind in ("model", "metrics"):
+            raise RecliError(Exit.USAGE, "only a table can be written to stdout", hint="name a file with -o")
+        output.claim(Path("-"))
         _to_stream(work(), output)
         return Path("-")
     target = step.target(output)
-    guard(target, [item.path for item in step.inputs])
+    guard(target, [*(item.path for item in step.inputs), *step.also_read])
+    output.claim(target)
     parents = tuple(_parent(item, target) for item in step.inputs)
     key = key_of(step.command, {**step.params, "kind": step.kind}, parents)
     if not is_stream(target) and target.exists():
@@ -199,14 +221,10 @@ def _settle(target: Path, inputs: Sequence[Input]) -> None:
 
 
 def _to_stream(product: Product, output: Output) -> None:
-    """The data itself on stdout: a table as TSV, anything else as the bytes of its file."""
-    from recli.artifact.file import Document
-
-    stream = output.stream or sys.stdout.buffer
-    if isinstance(product.payload, Document | dict):
-        raise RecliError(Exit.USAGE, "only a table can be written to stdout", hint="name a file with -o")
+    """A table on stdout, as TSV."""
     from recli.sources import write
 
+    stream = output.stream or sys.stdout.buffer
     write(table_of(product.payload), "tsv", stream)
     stream.flush()
     output.note(product.summary)

@@ -27,10 +27,15 @@ def train(
 ) -> Path:
     """Fit one model on the named parts of a split, or on a plain table."""
     chosen = catalog.resolve(model_name)
-    events = open_events(path, source)
+    events = open_events(path, source).of_interactions()
     model = configure(chosen.cls, {**chosen.preset, **given})
     usual = configure(chosen.cls, chosen.preset)
+    sources_read = [item for item in events.inputs if item.role == "source"]
+    if len(sources_read) > 1:
+        hint = "recli convert makes one table of them"
+        raise RecliError(Exit.USAGE, "is several files, and a model is trained on one", where=path, hint=hint)
     params = {
+        "on": "split" if events.is_split else "table",
         "model": chosen.name,
         "fit_on": list(fit_on),
         "seed": run.seed,
@@ -39,7 +44,7 @@ def train(
         **{f"p.{name}": value for name, value in asdict(model).items()},
         **events.source.params(),
     }
-    defaults = {"fit_on": ["train"], "seed": Run.seed} | {f"p.{k}": v for k, v in asdict(usual).items()}
+    defaults = {"on": "split", "fit_on": ["train"], "seed": Run.seed} | {f"p.{k}": v for k, v in asdict(usual).items()}
 
     def work() -> Product:
         return _fit(events, chosen, model, run, fit_on)

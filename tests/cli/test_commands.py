@@ -55,12 +55,12 @@ class TestRecommend:
         assert not recs.join(train, on=["user_id", "item_id"]).is_empty()
 
     def test_users_and_items(self, recli: Runner, model: str, tmp_path: Path) -> None:
-        (tmp_path / "items.txt").write_text("1\n2\n3\n4\n5\nno such item\n")
-        given = ("--users", "7,8", "--items", "@items.txt", "--exclude", "2", "--allow-seen")
+        (tmp_path / "items.txt").write_text("i1\ni2\ni3\ni4\ni5\nno such item\n")
+        given = ("--users", "u7,u8", "--items", "@items.txt", "--exclude", "i2", "--allow-seen")
         recs = lists(recli, tmp_path, model, *given)
-        assert recs["user_id"].unique(maintain_order=True).to_list() == ["7", "8"]
-        assert set(recs["item_id"]) == {"1", "3", "4", "5"}
-        (tmp_path / "users.txt").write_text("7\n8\n")
+        assert recs["user_id"].unique(maintain_order=True).to_list() == ["u7", "u8"]
+        assert set(recs["item_id"]) == {"i1", "i3", "i4", "i5"}
+        (tmp_path / "users.txt").write_text("u7\nu8\n")
         from_file = lists(recli, tmp_path, model, "--users", "users.txt", *given[2:])
         assert from_file.equals(recs)
 
@@ -76,7 +76,7 @@ class TestRecommend:
         assert recs["item_id"].to_list() == same["item_id"].to_list()
 
     def test_a_user_that_cannot_be_served_is_counted(self, recli: Runner, model: str) -> None:
-        done = recli("recommend", model, "--users", "nobody,7")
+        done = recli("recommend", model, "--users", "nobody,u7")
         assert done.returncode == 0 and "1 of 2 users get no list" in done.stderr
 
     def test_a_model_of_a_plain_table(self, recli: Runner, sample: Path, tmp_path: Path) -> None:

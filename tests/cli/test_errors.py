@@ -97,8 +97,8 @@ def test_a_split_that_changed(recli: Runner, sample: Path, split: str, model: st
 def test_a_read_only_folder_is_refused_before_the_work(shell: Runner, split: str) -> None:
     # Root without the capability that overrides modes is stopped like anybody else.
     plain = "setpriv --bounding-set=-dac_override,-dac_read_search --inh-caps=-dac_override,-dac_read_search"
-    line = f"mkdir ro && chmod 555 ro && {plain} recli train {split} --model pop -o ro/x.npz; code=$?; ls -A ro; exit $code"
-    check(shell(line), 4, "cannot be written")
+    train = f"{plain} recli train {split} --model pop -o ro/x.npz"
+    check(shell(f"mkdir ro && chmod 555 ro && {train}; code=$?; ls -A ro; exit $code"), 4, "cannot be written")
 
 
 def test_a_file_size_limit(recli: Runner, sample: Path, split: str, tmp_path: Path) -> None:

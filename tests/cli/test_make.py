@@ -53,10 +53,10 @@ def test_a_changed_byte_rebuilds_what_depends_on_it(shell: Runner, data: Path, t
     assert shell(make).returncode == 0
     after = built(tmp_path)
     assert all(after[name] > before[name] for name in before)
-    # A model that is asked for anew rebuilds itself alone.
+    # Where one model's time is odd, only its own chain is looked at, and nothing is done.
     os.utime(tmp_path / "build" / "pop.npz", ns=(0, 0))
     third = shell(make)
-    assert third.stderr.count("up to date") == 1 and "build/pop.npz" in third.stderr
+    assert third.stderr.count("up to date") == 3 and "itemknn" not in third.stderr
 
 
 def test_a_stage_that_fails_leaves_no_target(shell: Runner, data: Path, tmp_path: Path) -> None:

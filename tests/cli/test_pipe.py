@@ -26,7 +26,7 @@ def test_the_line_of_the_readme(shell: Runner, sample: Path, tmp_path: Path) -> 
     done = shell("set -o pipefail; " + PIPE.format(data=sample, model="ease"))
     assert done.returncode == 0, done.stderr
     header, ndcg, mrr = (line.split("\t") for line in done.stdout.splitlines())
-    assert header == ["metric", "value", "warm", "users"]
+    assert header == ["metric", "value", "warm", "users", "no_list"]
     assert ndcg[0] == "ndcg@10" and 0.1 < float(ndcg[1]) < 1
     assert mrr[0] == "mrr@10" and 0.1 < float(mrr[1]) < 1
     names = {path.name for path in tmp_path.iterdir()}

@@ -1,0 +1,196 @@
+"""Implicit-feedback alternating least squares: the rows of one side, the other side fixed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import prange
+
+from recli.kernels import fixed, kernel
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
+
+    Floats = NDArray[np.float32]
+    Doubles = NDArray[np.float64]
+    Ints = NDArray[np.int32]
+    Longs = NDArray[np.int64]
+    Fixed = NDArray[np.void]
+
+HANDS = 256
+TINY = 1e-20  # a squared residual that is as good as none
+
+
+def solve(
+    events: csr_matrix,
+    theirs: Floats,
+    ours: Floats,
+    *,
+    alpha: float,
+    reg_weight: float,
+    steps: int | None,
+    rows: Longs | None = None,
+) -> None:
+    """Minimise over the rows of ``ours``, in place; ``theirs`` has a row y for each column of ``events``.
+
+    Row x minimises  x'(gram) x + sum over its events of (1 + alpha) (1 - x'y)^2 - (x'y)^2,  gram being
+    theirs' theirs + reg_weight I; that is, it solves
+
+        (gram + alpha * sum of y y') x = (1 + alpha) * sum of y.
+
+    By ``steps`` of conjugate gradients from where it stands, or exactly where that is None. All rows, or those given.
+    """
+    width = theirs.shape[1]
+    gram = theirs.T @ theirs
+    gram[np.diag_indices(width)] += reg_weight
+    chosen = np.arange(len(ours)) if rows is None else rows
+    given = (events.indptr, events.indices, chosen, theirs, gram, alpha, ours, fixed(width))
+    if steps is None:
+        cholesky(*given)
+    else:
+        conjugate_gradient(*given, steps)
+
+
+@kernel(inline=True)
+def _width(fixed: Fixed) -> int:
+    """Known to the compiler, and with it the length of the loops over a row."""
+    return len(fixed[0].row)
+
+
+@kernel(inline=True)
+def _multiply(
+    gram: Floats,
+    theirs: Floats,
+    codes: Ints,
+    alpha: np.float32,
+    wanted: np.float32,
+    x: Floats,
+    out: Floats,
+    fixed: Fixed,
+) -> None:
+    """out = (gram + alpha * sum of y y') x - wanted * sum of y, over the rows y of ``theirs`` at ``codes``.
+
+    Four rows are taken at a time, to hide latency; the last four are filled up with copies of weight zero.
+    """
+    width, n, zero = _width(fixed), len(codes), np.float32(0)
+    for f in range(_width(fixed)):
+        out[f] = 0
+    for p in range(0, width, 4):
+        q, r, s = min(p + 1, width - 1), min(p + 2, width - 1), min(p + 3, width - 1)
+        a = x[p]
+        b = x[q] if p + 1 < width else zero
+        c = x[r] if p + 2 < width else zero
+        d = x[s] if p + 3 < width else zero
+        for f in range(_width(fixed)):
+            out[f] += a * gram[p, f] + b * gram[q, f] + c * gram[r, f] + d * gram[s, f]
+    for at in range(0, n, 4):
+        p, q, r, s = codes[at], codes[min(at + 1, n - 1)], codes[min(at + 2, n - 1)], codes[min(at + 3, n - 1)]
+        a = b = c = d = zero
+        for f in range(_width(fixed)):
+            a += theirs[p, f] * x[f]
+            b += theirs[q, f] * x[f]
+            c += theirs[r, f] * x[f]
+            d += theirs[s, f] * x[f]
+        a = alpha * a - wanted
+        b = alpha * b - wanted if at + 1 < n else zero
+        c = alpha * c - wanted if at + 2 < n else zero
+        d = alpha * d - wanted if at + 3 < n else zero
+        for f in range(_width(fixed)):
+            out[f] += a * theirs[p, f] + b * theirs[q, f] + c * theirs[r, f] + d * theirs[s, f]
+
+
+@kernel(inline=True)
+def _descend(
+    gram: Floats, theirs: Floats, codes: Ints, alpha: np.float32, steps: int, x: Floats, work: Floats, fixed: Fixed
+) -> None:
+    """``steps`` of the method of conjugate gradients from where ``x`` stands."""
+    residual, direction, image = work[0], work[1], work[2]
+    _multiply(gram, theirs, codes, alpha, np.float32(1) + alpha, x, image, fixed)
+    size = np.float32(0)
+    for f in range(_width(fixed)):
+        residual[f] = direction[f] = -image[f]
+        size += image[f] * image[f]
+    for _ in range(steps):
+        if size < TINY:
+            break
+        _multiply(gram, theirs, codes, alpha, np.float32(0), direction, image, fixed)
+        curvature = np.float32(0)
+        for f in range(_width(fixed)):
+            curvature += direction[f] * image[f]
+        step, before, size = size / curvature, size, np.float32(0)
+        for f in range(_width(fixed)):
+            x[f] += step * direction[f]
+            residual[f] -= step * image[f]
+            size += residual[f] * residual[f]
+        for f in range(_width(fixed)):
+            direction[f] = residual[f] + size / before * direction[f]
+
+
+@kernel(parallel=True)
+def conjugate_gradient(
+    indptr: Ints,
+    codes: Ints,
+    rows: Longs,
+    theirs: Floats,
+    gram: Floats,
+    alpha: float,
+    ours: Floats,
+    fixed: Fixed,
+    steps: int,
+) -> None:
+    """A few steps towards the solution from the rows ``ours``, in place (Takács, Pilászy & Tikk 2011)."""
+    for hand in prange(HANDS):
+        work = np.empty((3, _width(fixed)), np.float32)
+        for row in rows[hand * len(rows) // HANDS : (hand + 1) * len(rows) // HANDS]:
+            mine = codes[indptr[row] : indptr[row + 1]]
+            _descend(gram, theirs, mine, np.float32(alpha), steps, ours[row], work, fixed)
+
+
+@kernel(inline=True)
+def _collect(gram: Floats, theirs: Floats, codes: Ints, alpha: float, a: Doubles, x: Doubles, fixed: Fixed) -> None:
+    """The lower half of a = gram + alpha * sum of y y', and x = (1 + alpha) * sum of y."""
+    for i in range(_width(fixed)):
+        x[i] = 0
+        for j in range(i + 1):
+            a[i, j] = gram[i, j]
+    for code in codes:
+        y = theirs[code]
+        for i in range(_width(fixed)):
+            x[i] += (1 + alpha) * y[i]
+            weight = alpha * y[i]
+            for j in range(i + 1):
+                a[i, j] += weight * y[j]
+
+
+@kernel(inline=True)
+def _substitute(a: Doubles, x: Doubles, fixed: Fixed) -> None:
+    """x = a^-1 x, by the Cholesky factor of ``a``, which takes its place."""
+    width = _width(fixed)
+    for i in range(width):  # a = L L', row by row of L, and L z = x
+        for j in range(i + 1):
+            total = a[i, j]
+            for k in range(j):
+                total -= a[i, k] * a[j, k]
+            a[i, j] = np.sqrt(total) if i == j else total / a[j, j]
+        for k in range(i):
+            x[i] -= a[i, k] * x[k]
+        x[i] /= a[i, i]
+    for i in range(width - 1, -1, -1):  # L' x = z
+        x[i] /= a[i, i]
+        for k in range(i):
+            x[k] -= a[i, k] * x[i]
+
+
+@kernel(parallel=True)
+def cholesky(
+    indptr: Ints, codes: Ints, rows: Longs, theirs: Floats, gram: Floats, alpha: float, ours: Floats, fixed: Fixed
+) -> None:
+    """The exact solution, written into the rows ``ours`` (Hu, Koren & Volinsky 2008)."""
+    for hand in prange(HANDS):
+        a, x = np.empty((_width(fixed), _width(fixed))), np.empty(_width(fixed))
+        for row in rows[hand * len(rows) // HANDS : (hand + 1) * len(rows) // HANDS]:
+            _collect(gram, theirs, codes[indptr[row] : indptr[row + 1]], alpha, a, x, fixed)
+            _substitute(a, x, fixed)
+            ours[row] = x

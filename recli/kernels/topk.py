@@ -1,0 +1,149 @@
+"""The k best of every row: of scores that are given, and of similarities that are made on the way.
+
+A list is kept as a heap with its worst entry at the root: the lowest score and, of equal ones, the highest code.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import prange
+
+from recli.kernels import kernel
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+    Doubles = NDArray[np.float64]
+    Ints = NDArray[np.int32]
+    Longs = NDArray[np.int64]
+    Csr = tuple[Ints, Ints, Floats]
+
+BLOCK = 64  # scores compared with the worst of the list at once; a block with none above it is skipped
+HANDS = 256  # the columns are dealt out to so many hands, each with buffers of its own
+
+
+@kernel()
+def _replace(codes: Ints, scores: Floats, size: int, code: int, score: float) -> None:
+    """Put an entry in the place of the worst, at the root, and let it sink."""
+    at = 0
+    while True:
+        child, other = 2 * at + 1, 2 * at + 2
+        if other < size and _worse(scores[other], codes[other], scores[child], codes[child]):
+            child = other
+        if child >= size or _worse(score, code, scores[child], codes[child]):
+            break
+        codes[at], scores[at] = codes[child], scores[child]
+        at = child
+    codes[at], scores[at] = code, score
+
+
+@kernel(inline=True)
+def _worse(score: float, code: int, than_score: float, than_code: int) -> bool:
+    return score < than_score or (score == than_score and code > than_code)
+
+
+@kernel()
+def _sort(codes: Ints, scores: Floats) -> None:
+    """Turn a heap into a list, best first."""
+    for last in range(len(codes) - 1, 0, -1):
+        code, score = codes[last], scores[last]
+        codes[last], scores[last] = codes[0], scores[0]
+        _replace(codes, scores, last, code, score)
+
+
+@kernel()
+def _scan(row: Floats, codes: Ints, best: Floats) -> bool:
+    """The best of ``row`` into the heap of ``codes`` and ``best``, all (-1, -inf). False where there is a NaN."""
+    worst = best[0]
+    for start in range(0, len(row), BLOCK):
+        block = row[start : start + BLOCK]
+        above = np.int32(0)
+        for score in block:
+            above += np.int32(not score <= worst)  # NaN counts too
+        if above == 0:
+            continue
+        for at in range(len(block)):
+            if not block[at] <= worst:
+                if block[at] != block[at]:
+                    return False
+                _replace(codes, best, len(codes), start + at, block[at])
+                worst = best[0]
+    return True
+
+
+@kernel(parallel=True)
+def top_k(scores: Floats, indptr: Longs, seen: Ints, allowed: NDArray[np.bool_], codes: Ints, best: Floats) -> bool:
+    """Fill ``codes`` and ``best`` (rows, k), all (-1, -inf), with the best of ``scores`` (rows, n), best first.
+
+    ``scores`` is overwritten with -inf at the codes ``seen[indptr[row]:indptr[row + 1]]`` and where ``allowed`` (n,)
+    is false (of length 0: everything is allowed). -inf is never listed. Returns False where a score is NaN.
+    """
+    rows, n = scores.shape
+    sound = np.ones(rows, np.bool_)
+    for r in prange(rows):
+        row = scores[r]
+        for code in seen[indptr[r] : indptr[r + 1]]:
+            if 0 <= code < n:
+                row[code] = -np.inf
+        for code in range(len(allowed)):
+            if not allowed[code]:
+                row[code] = -np.inf
+        sound[r] = _scan(row, codes[r], best[r])
+        _sort(codes[r], best[r])
+    return bool(sound.all())
+
+
+@kernel(inline=True)
+def _add_products(column: int, by_row: Csr, by_column: Csr, total: Floats, met: Ints) -> int:
+    """Add to ``total``, all 0, the dot products with the other columns, and list which are ``met``.
+
+    Returns how many; or -1, with nothing listed, where there is so much to add that all of ``total`` is better looked
+    through.
+    """
+    row_ptr, columns, values = by_row
+    ptr, rows, weights = by_column
+    mine = range(ptr[column], ptr[column + 1])
+    work = 0
+    for at in mine:
+        work += row_ptr[rows[at] + 1] - row_ptr[rows[at]]
+    count = 0
+    for at in mine:
+        span = slice(row_ptr[rows[at]], row_ptr[rows[at] + 1])
+        others, shares = columns[span], values[span]
+        if work >= len(total):
+            for entry in range(len(others)):
+                total[others[entry]] += weights[at] * shares[entry]
+        else:
+            for entry in range(len(others)):
+                other = others[entry]
+                met[count] = other
+                count += total[other] == 0  # no branch: whether it is new cannot be foreseen
+                total[other] += weights[at] * shares[entry]
+    return -1 if work >= len(total) else count
+
+
+@kernel(parallel=True)
+def neighbours(by_row: Csr, by_column: Csr, norm: Doubles, shrink: float, codes: Ints, best: Doubles) -> None:
+    """Fill row j of ``codes`` and ``best`` (columns, k), all (-1, 0), with the columns i != j of the highest
+
+        x_i'x_j / (norm_i norm_j + shrink)   above 0,
+
+    best first. The matrix, of which no two rows have products below 0, comes twice: (indptr, indices, data) of its
+    csr and of its csc form.
+    """
+    n, k = codes.shape
+    for hand in prange(HANDS):
+        total, met = np.zeros(n, np.float32), np.empty(n, np.int32)
+        for j in range(hand * n // HANDS, (hand + 1) * n // HANDS):
+            mine, similarity = codes[j], best[j]
+            count = _add_products(j, by_row, by_column, total, met)
+            for at in range(n if count < 0 else count):
+                i = at if count < 0 else met[at]
+                value = total[i] / (norm[i] * norm[j] + shrink)
+                total[i] = 0
+                if value > 0 and i != j and _worse(similarity[0], mine[0], value, i):
+                    _replace(mine, similarity, k, i, value)
+            _sort(mine, similarity)

@@ -1,0 +1,107 @@
+"""The contract of a model: a frozen dataclass of hyper-parameters with one method, ``fit``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from math import isfinite
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, get_type_hints
+
+from recli.errors import Exit, RecliError, nearest
+
+if TYPE_CHECKING:
+    from recli.interactions import Interactions
+    from recli.scorers import Scorer
+
+
+def _silent(done: int, total: int, note: str) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """How to fit, not what: the seed, the threads, the device and who is told of progress."""
+
+    seed: int = 2020
+    threads: int = 1
+    device: str = "cpu"
+    progress: Callable[[int, int, str], None] = _silent
+
+
+class Model(Protocol):
+    """A frozen, keyword-only dataclass: its fields are its hyper-parameters, and that is all it holds."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def fit(self, data: Interactions, run: Run) -> Scorer:
+        """Learn from ``data``; the model itself is not changed."""
+        ...
+
+
+def param(
+    default: Any, doc: str, *, above: float | None = None, least: float | None = None, one_of: Sequence[str] = ()
+) -> Any:
+    """A hyper-parameter: its default, its line of documentation and the values it may take."""
+    return field(default=default, metadata={"doc": doc, "above": above, "least": least, "one_of": tuple(one_of)})
+
+
+def configure(cls: type, given: Mapping[str, Any]) -> Any:
+    """An instance of the model ``cls`` with the parameters ``given``, typed and checked against its fields.
+
+    Raises:
+        RecliError: a parameter that the model does not have, of another type, or out of its range (exit 2).
+    """
+    known = {f.name: f for f in fields(cls)}
+    hints = get_type_hints(cls)
+    values = {}
+    for name, value in given.items():
+        if name not in known:
+            raise RecliError(Exit.USAGE, f"{cls.__name__} has no parameter {name!r}", hint=nearest(name, known))
+        values[name] = _typed(name, value, hints[name])
+        _check_range(name, values[name], known[name].metadata)
+    return cls(**values)
+
+
+def parse(assignments: Sequence[str]) -> dict[str, Any]:
+    """``key=value`` pairs as given to ``-p``; a value is JSON, and text where it is not.
+
+    >>> parse(["k=100", "weighting=bm25", "bias=true"])
+    {'k': 100, 'weighting': 'bm25', 'bias': True}
+    """
+    given: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals or not name:
+            raise RecliError(Exit.USAGE, f"-p takes key=value, not {assignment!r}")
+        try:
+            given[name] = json.loads(text)
+        except ValueError:
+            given[name] = text
+    return given
+
+
+def _typed(name: str, value: Any, kind: Any) -> Any:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if kind is str and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise RecliError(Exit.USAGE, f"{name} takes {_NAMES.get(kind, kind)}, not {value!r}")
+    return value
+
+
+_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
+
+
+def _check_range(name: str, value: Any, limits: Any) -> None:
+    if limits.get("one_of") and value not in limits["one_of"]:
+        raise RecliError(Exit.USAGE, f"{name} cannot be {value!r}", hint=nearest(str(value), limits["one_of"]))
+    if isinstance(value, float) and not isfinite(value):
+        raise RecliError(Exit.USAGE, f"{name} cannot be {value}")
+    if limits.get("above") is not None and not value > limits["above"]:
+        raise RecliError(Exit.USAGE, f"{name} must be above {limits['above']:g}, not {value:g}")
+    if limits.get("least") is not None and not value >= limits["least"]:
+        raise RecliError(Exit.USAGE, f"{name} must be at least {limits['least']:g}, not {value:g}")

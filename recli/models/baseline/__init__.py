@@ -1,0 +1,1 @@
+"""Models that nothing personal is learned by."""

@@ -1,0 +1,109 @@
+"""Every model by name, as data: listing them imports none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from recli.errors import Exit, RecliError, nearest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A model: where its class is (``module:Class``), what it is in a line, its task, and parameters of its own.
+
+    ``deterministic`` says when the same seed gives the same bytes, where that is not always.
+    """
+
+    path: str
+    summary: str
+    task: str = "ranking"
+    preset: Mapping[str, Any] = field(default_factory=dict)
+    deterministic: str = "always"
+
+
+CATALOG: Final[Mapping[str, Entry]] = {
+    "pop": Entry(path="recli.models.baseline.pop:Pop", summary="the most popular items, for everybody"),
+    "random": Entry(path="recli.models.baseline.random:Random", summary="a random order for each user"),
+    "itemknn": Entry(
+        path="recli.models.neighbor.itemknn:ItemKNN", summary="items similar to the history: cosine, tf-idf or BM25"
+    ),
+    "ease": Entry(path="recli.models.linear.ease:EASE", summary="linear regression of each item on all others"),
+    "als": Entry(
+        path="recli.models.factor.als:ALS", summary="implicit matrix factorisation by alternating least squares"
+    ),
+    "bpr": Entry(path="recli.models.factor.bpr:BPR", summary="matrix factorisation by pairwise ranking"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """A model's class, loaded. ``source`` is its file where it is none of recli's."""
+
+    name: str
+    cls: type
+    preset: Mapping[str, Any]
+    task: str
+    module: str
+    source: Path | None = None
+
+
+def find(name: str) -> Entry:
+    """The entry of a model, case ignored; for ``FILE.py:CLASS`` one that is made up, if there is such a file.
+
+    Raises:
+        RecliError: there is no such model (exit 2).
+    """
+    if ".py:" in name:
+        file, _, _ = name.rpartition(":")
+        if not Path(file).is_file():
+            raise RecliError(Exit.USAGE, "no such file", where=file)
+        return Entry(path=name, summary="a model from outside")
+    entry = CATALOG.get(name.lower())
+    if entry is None:
+        hint = f"{nearest(name, CATALOG)}; a model from outside is FILE.py:CLASS"
+        raise RecliError(Exit.USAGE, f"no model {name!r}", hint=hint)
+    return entry
+
+
+def resolve(name: str) -> Chosen:
+    """Load the class of a model.
+
+    Raises:
+        RecliError: there is no such model, or what is there is none (exit 2).
+    """
+    entry = find(name)
+    where, _, word = entry.path.rpartition(":")
+    if name.lower() in CATALOG:
+        cls = getattr(import_module(where), word)
+        return Chosen(name=name.lower(), cls=cls, preset=entry.preset, task=entry.task, module=where)
+    source = Path(where)
+    module = _load(source)
+    cls = getattr(module, word, None)
+    if not isinstance(cls, type) or not hasattr(cls, "fit") or not hasattr(cls, "__dataclass_fields__"):
+        models = [key for key, value in vars(module).items() if isinstance(value, type) and hasattr(value, "fit")]
+        hint = nearest(word, models) if models else "a model is a frozen dataclass with a method fit(data, run)"
+        raise RecliError(Exit.USAGE, f"there is no model {word!r}", where=source, hint=hint)
+    task = str(getattr(cls, "task", entry.task))
+    return Chosen(name=word.lower(), cls=cls, preset={}, task=task, module=module.__name__, source=source)
+
+
+def _load(source: Path) -> ModuleType:
+    """Run a Python file as a module of its own."""
+    import sys
+
+    name = f"recli_model_{source.stem}"
+    spec = spec_from_file_location(name, source)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = module_from_spec(spec)  # where dataclasses and their type hints look for it
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise RecliError(Exit.USAGE, f"{type(error).__name__}: {error}", where=source) from error
+    return module

@@ -1,0 +1,1 @@
+"""Models of a row for each user and a row for each item."""

@@ -1,0 +1,1 @@
+"""Models whose score is linear in the history."""

@@ -1,0 +1,1 @@
+"""Models that compare items or users with each other."""

@@ -1,0 +1,61 @@
+"""Mask what was seen, take the k best, break ties: the only top-k there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recli.errors import Exit, RecliError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from recli.interactions import Queries
+    from recli.scorers import Floats, Ints, Longs, Scorer
+
+QUERIES = 256  # scored at once, or fewer where that would be more than so many bytes:
+BYTES = 24 << 20  # a block that the processor's cache can hold, and that malloc does not give back in between
+LEAST = 16  # but so many in any case
+
+
+def top_k(
+    scorer: Scorer,
+    queries: Queries,
+    k: int,
+    *,
+    seen: tuple[Longs, Ints] | None = None,
+    allowed: NDArray[np.bool_] | None = None,
+    progress: Callable[[int, int, str], None] = lambda done, total, note: None,
+) -> tuple[Ints, Floats]:
+    """The k best items of each query: codes, int32 (queries, k), and scores, float32 (queries, k), best first.
+
+    Of equal scores the lower code comes first. What is not to be listed: the items ``seen = (indptr, items)`` of a
+    query, where ``allowed`` (items,) is false, and what the scorer cannot score. A short list ends in (-1, -inf).
+    Memory for a block of queries is all that is used beside the result.
+
+    Raises:
+        RecliError: a score is NaN (exit 3).
+    """
+    from recli.kernels import topk
+
+    if k < 1:
+        raise RecliError(Exit.USAGE, f"k must be at least 1, not {k}")
+    n_items = scorer.score(queries[:0]).shape[1]
+    width = min(k, n_items)
+    codes, best = np.full((len(queries), width), -1, np.int32), np.full((len(queries), width), -np.inf, np.float32)
+    indptr, items = (np.zeros(len(queries) + 1, np.int64), np.empty(0, np.int32)) if seen is None else seen
+    mask = np.empty(0, np.bool_) if allowed is None else allowed
+    if len(indptr) != len(queries) + 1 or len(mask) not in (0, n_items):
+        raise ValueError(f"seen has {len(indptr) - 1} rows and allowed {len(mask)} items")
+    size = max(LEAST, min(QUERIES, BYTES // (4 * max(n_items, 1))))
+    for start in range(0, len(queries), size):
+        block = slice(start, start + size)
+        scores = scorer.score(queries[block])
+        sound = topk.top_k(scores, indptr[start : start + size + 1], items, mask, codes[block], best[block])
+        if not sound:
+            raise RecliError(Exit.DATA, "the model gives NaN for a score", hint="recli check looks into the file")
+        progress(min(start + size, len(queries)), len(queries), "users")
+    short = ((0, 0), (0, k - width))
+    return np.pad(codes, short, constant_values=-1), np.pad(best, short, constant_values=-np.inf)

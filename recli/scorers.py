@@ -1,0 +1,158 @@
+"""What fitting yields: frozen dataclasses of arrays and scalars that score queries. No torch.
+
+An array's field says its shape with `shaped`; what is saved to a file or comes from one is held to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
+
+    from recli.interactions import Queries
+
+    Floats = NDArray[np.float32]
+    Ints = NDArray[np.int32]
+    Longs = NDArray[np.int64]
+
+# Rows of a matrix product are padded to a multiple of this: BLAS takes another route for a single row (a product of a
+# matrix and a vector), and a query's score must not depend on what stands beside it.
+ROWS = 16
+
+
+class Scorer(Protocol):
+    """Scores every item, or given pairs, for a batch of queries. Higher is better; -inf means "cannot"; never NaN."""
+
+    def score(self, queries: Queries) -> Floats:
+        """Scores, float32 (queries, items): a new array that the caller may write into."""
+        ...
+
+    def score_pairs(self, queries: Queries, items: Ints) -> Floats:
+        """Scores of one item a query, float32 (queries,)."""
+        ...
+
+
+def shaped(shape: str, *, default: Any = MISSING, dtype: type[np.generic] = np.float32) -> Any:
+    """A field that holds an array of a shape such as ``"items width"``; equal names are equal lengths."""
+    return field(default=default, metadata={"shape": tuple(shape.split()), "dtype": np.dtype(dtype)})
+
+
+def dimensions(scorer: Any) -> dict[str, int]:
+    """The length that each name of a scorer's `shaped` fields stands for.
+
+    Raises:
+        ValueError: an array is of another type, or does not fit the others.
+    """
+    lengths: dict[str, int] = {}
+    for f in fields(scorer):
+        array = getattr(scorer, f.name)
+        if "shape" not in f.metadata or array is None:
+            continue
+        names, dtype = f.metadata["shape"], f.metadata["dtype"]
+        if getattr(array, "dtype", None) != dtype or len(array.shape) != len(names):
+            raise ValueError(f"{f.name} must be {dtype} ({', '.join(names)})")
+        for name, length in zip(names, array.shape, strict=True):
+            if lengths.setdefault(name, length) != length:
+                raise ValueError(f"{f.name} has {length} {name}, not {lengths[name]}")
+    return lengths
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemScores:
+    """The same scores for everybody: popularity and its like."""
+
+    item: Floats = shaped("items")
+
+    def score(self, queries: Queries) -> Floats:
+        """The one row, for each query."""
+        return np.tile(self.item, (len(queries), 1))
+
+    def score_pairs(self, queries: Queries, items: Ints) -> Floats:
+        """The items' scores."""
+        return self.item[items]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemWeights:
+    """A history times an item-item matrix: score of j = sum of ``weights[i, j]`` over the distinct i of the history.
+
+    ``weights`` is dense or csr. An empty history cannot be scored.
+    """
+
+    weights: Floats | csr_matrix = shaped("items items")
+
+    def score(self, queries: Queries) -> Floats:
+        """One sum of rows of the matrix a query."""
+        from recli.kernels import history
+
+        n_items = self.weights.shape[0]
+        past = queries.matrix(n_items)
+        scores = np.zeros((len(queries), n_items), np.float32)
+        if isinstance(self.weights, np.ndarray):
+            history.times_dense(past.indptr, past.indices, self.weights, scores)
+        else:
+            matrix = self.weights
+            history.times_sparse(past.indptr, past.indices, matrix.indptr, matrix.indices, matrix.data, scores)
+        scores[queries.lengths == 0] = -np.inf
+        return scores
+
+    def score_pairs(self, queries: Queries, items: Ints) -> Floats:
+        """The sum of the entries that a pair needs, and of no others."""
+        past = queries.matrix(self.weights.shape[0])
+        query = np.repeat(np.arange(len(queries)), np.diff(past.indptr))
+        entries = np.asarray(self.weights[past.indices, items[query]], np.float64).reshape(-1)
+        scores = np.bincount(query, entries, minlength=len(queries)).astype(np.float32)
+        scores[queries.lengths == 0] = -np.inf
+        return scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factors:
+    """User row times item row, plus the item's bias where there is one.
+
+    With ``alpha`` and ``reg_weight`` (the confidence of an event and the regularisation, see `recli.models.factor.als`)
+    a history can be folded in: a user who is not known, or whose history was replaced, gets the row that the fit would
+    have given. Without them such a user cannot be scored, and a replaced history changes nothing.
+    """
+
+    user: Floats = shaped("users width")
+    item: Floats = shaped("items width")
+    bias: Floats | None = shaped("items", default=None)
+    alpha: float | None = None
+    reg_weight: float | None = None
+
+    def score(self, queries: Queries) -> Floats:
+        """One matrix product."""
+        rows, cannot = self._rows(queries)
+        padded = np.zeros((-(-len(rows) // ROWS) * ROWS, rows.shape[1]), np.float32)
+        padded[: len(rows)] = rows
+        scores: Floats = (padded @ self.item.T)[: len(rows)]
+        if self.bias is not None:
+            scores += self.bias
+        scores[cannot] = -np.inf
+        return scores
+
+    def score_pairs(self, queries: Queries, items: Ints) -> Floats:
+        """One dot product a pair."""
+        rows, cannot = self._rows(queries)
+        scores: Floats = np.einsum("qf,qf->q", rows, self.item[items])
+        if self.bias is not None:
+            scores += self.bias[items]
+        scores[cannot] = -np.inf
+        return scores
+
+    def _rows(self, queries: Queries) -> tuple[Floats, NDArray[np.bool_]]:
+        """The row of each query (queries, width), and which queries have none."""
+        rows, cannot = self.user[queries.user], queries.user < 0
+        if self.alpha is not None and self.reg_weight is not None:
+            from recli.kernels import als
+
+            past, fold = queries.matrix(len(self.item)), np.flatnonzero(cannot | queries.replaced)
+            als.solve(past, self.item, rows, alpha=self.alpha, reg_weight=self.reg_weight, steps=None, rows=fold)
+            cannot = (cannot | queries.replaced) & (queries.lengths == 0)
+        return rows, cannot
