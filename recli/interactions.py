@@ -94,10 +94,12 @@ class Interactions:
 
     @property
     def n_users(self) -> int:
+        """The number of users."""
         return len(self.users)
 
     @property
     def n_items(self) -> int:
+        """The number of items."""
         return len(self.items)
 
     def __len__(self) -> int:

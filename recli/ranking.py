@@ -54,7 +54,7 @@ def top_k(
         block = slice(start, start + size)
         scores = scorer.score(queries[block])
         sound = topk.top_k(scores, indptr[start : start + size + 1], items, mask, codes[block], best[block])
-        if not sound:
+        if not sound.all():
             raise RecliError(Exit.DATA, "the model gives NaN for a score", hint="recli check looks into the file")
         progress(min(start + size, len(queries)), len(queries), "users")
     short = ((0, 0), (0, k - width))

@@ -94,10 +94,9 @@ class ItemWeights:
         past = queries.matrix(n_items)
         scores = np.zeros((len(queries), n_items), np.float32)
         if isinstance(self.weights, np.ndarray):
-            history.times_dense(past.indptr, past.indices, self.weights, scores)
+            history.times_dense(past, self.weights, scores)
         else:
-            matrix = self.weights
-            history.times_sparse(past.indptr, past.indices, matrix.indptr, matrix.indices, matrix.data, scores)
+            history.times_sparse(past, self.weights, scores)
         scores[queries.lengths == 0] = -np.inf
         return scores
 
@@ -148,11 +147,13 @@ class Factors:
 
     def _rows(self, queries: Queries) -> tuple[Floats, NDArray[np.bool_]]:
         """The row of each query (queries, width), and which queries have none."""
-        rows, cannot = self.user[queries.user], queries.user < 0
-        if self.alpha is not None and self.reg_weight is not None:
+        rows, unknown = self.user[queries.user], queries.user < 0
+        if self.alpha is None or self.reg_weight is None:
+            return rows, unknown
+        fold = np.flatnonzero(unknown | queries.replaced)
+        if len(fold):
             from recli.kernels import als
 
-            past, fold = queries.matrix(len(self.item)), np.flatnonzero(cannot | queries.replaced)
+            past = queries.matrix(len(self.item))
             als.solve(past, self.item, rows, alpha=self.alpha, reg_weight=self.reg_weight, steps=None, rows=fold)
-            cannot = (cannot | queries.replaced) & (queries.lengths == 0)
-        return rows, cannot
+        return rows, (unknown | queries.replaced) & (queries.lengths == 0)

@@ -7,6 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no failure: how long an example takes is not what the properties are about.
+settings.register_profile("recli", deadline=None)
+settings.load_profile("recli")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("RECLI_SHARED", ROOT.parent / "shared")) / "data"

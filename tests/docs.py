@@ -23,9 +23,10 @@ def models() -> str:
 
 
 def metrics() -> str:
-    from recli.metrics import METRICS
+    from recli.metrics import METRICS, on_lists
 
-    rows = [f"| `{name}@k` | `{metric.definition}` | {metric.summary} |" for name, metric in METRICS.items()]
+    listed = {name: metric for name, metric in METRICS.items() if on_lists(metric)}
+    rows = [f"| `{name}@k` | `{metric.definition}` | {metric.summary} |" for name, metric in listed.items()]
     return "\n".join(["| metric | definition | what it is |", "|---|---|---|", *rows])
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from recli.pipeline.step import Output
 
 EXAMPLE = "Example: recli evaluate ml-100k.ease.recs.parquet --metrics ndcg@10,mrr@10 --assert 'ndcg@10>=0.30'"
-DEFAULT = "recall@10,mrr@10,ndcg@10,hit@10,precision@10"
+DEFAULT = ("recall", "mrr", "ndcg", "hit", "precision")  # at 10
 
 
 @opt.takes(request, opt.making, opt.source)
@@ -31,8 +31,11 @@ def command(
     source: "Source",
     inputs: opt.Inputs = None,
     metrics: Annotated[
-        str, typer.Option("--metrics", metavar="M@K,...", help="What to measure; recli metrics lists.")
-    ] = DEFAULT,
+        str | None, typer.Option("--metrics", metavar="M@K,...", help="What to measure; recli metrics lists them.")
+    ] = None,
+    dialect: Annotated[
+        str, typer.Option("--dialect", metavar="NAME", help="By another library's definitions: recbole, ranx, ...")
+    ] = "recli",
     truth: Annotated[
         Path | None, typer.Option("--truth", metavar="FILE", help="The held-out rows, if not the split's.")
     ] = None,
@@ -51,24 +54,27 @@ def command(
     """
     from dataclasses import replace
 
-    from recli.metrics import parse, parse_assertion
+    from recli.metrics import METRICS, parse, parse_assertion
+    from recli.metrics.dialects import DIALECTS
 
-    assertions = [parse_assertion(text) for text in asserted or ()]
-    wanted = parse(",".join([metrics, *(str(assertion.metric) for assertion in assertions)]))
+    table = METRICS if dialect == "recli" else DIALECTS[opt.choice("--dialect", dialect, ("recli", *DIALECTS))]
+    assertions = [parse_assertion(text, table) for text in asserted or ()]
+    chosen = metrics or ",".join(f"{name}@10" for name in DEFAULT if name in table)
+    wanted = parse(",".join([chosen, *(str(assertion.metric) for assertion in assertions)]), table)
     paths = opt.inputs_of(console, inputs, making.path)
     if per_user is not None and str(per_user) == "-":
         raise RecliError(Exit.USAGE, "--per-user takes a file", hint="stdout is for the metrics")
     from recli.pipeline.evaluate import Asked, plan, write_per_user
 
-    asked = Asked(metrics=wanted, truth=truth, request=replace(request, source=source))
+    asked = Asked(metrics=wanted, table=table, dialect=dialect, truth=truth, request=replace(request, source=source))
     out = making.output(console)
     tables = opt.Making(None if per_user is None else str(per_user), making.force, making.overwrite).output(console)
     documents = {}
     for path in paths:
-        chosen = plan(path, asked, out)
+        planned = plan(path, asked, out)
         if per_user is not None:
-            write_per_user(chosen, tables)
-        documents[path] = _document(chosen, making, out)
+            write_per_user(planned, tables)
+        documents[path] = _document(planned, making, out)
     if making.path is None:
         _print(documents, as_json)
     elif not making.to_stream:

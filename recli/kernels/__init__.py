@@ -1,10 +1,19 @@
-"""The few loops where time is really spent, compiled by numba. Imported only where they are used."""
+"""The few loops where time is really spent, compiled by numba. Imported only where they are used.
+
+A kernel is a serial function of a range of rows, and `spread` runs it on threads of Python's, as it lets go of the
+interpreter's lock. numba's own parallel loops were left: they compile for twice as long, and a sum whose order is left
+to the compiler came out otherwise from the cache than in the process that had compiled it.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextvars import ContextVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numba
 import numpy as np
@@ -14,48 +23,61 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# Sums may be taken in another order (SIMD) and products fused; the rest of "fast" maths gives other bytes from the
-# cache than in the process that compiled it, and takes NaN and infinity for impossible.
-FASTMATH = frozenset({"reassoc", "contract"})
+# Sums may be taken in another order (SIMD) and products fused; whatever else fast maths may do takes NaN and infinity
+# for impossible.
+OPTIONS: Final[dict[str, Any]] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract"}}
+PIECES: Final = 8  # of work for each thread, as not all rows take the same time
+_threads: ContextVar[int] = ContextVar("threads", default=numba.config.NUMBA_NUM_THREADS)
 
 
-def kernel(*, parallel: bool = False, inline: bool = False) -> Callable[[Function], Function]:
+def kernel(function: Function) -> Function:
     """Compile a function at its first call and keep the machine code on disk, where a directory is writable.
 
-    A kernel calls only functions of its own file: the cache does not notice a change elsewhere.
+    A kernel calls only functions of its own file, each a `part`: the cache does not notice a change elsewhere.
     """
-    options = {
-        "nogil": True,
-        "error_model": "numpy",
-        "fastmath": set(FASTMATH),
-        "parallel": parallel,
-        "forceinline": inline,
-    }
+    try:
+        compiled: Function = numba.njit(cache=True, **OPTIONS)(function)
+    except RuntimeError:  # numba found no directory to write to
+        compiled = numba.njit(**OPTIONS)(function)
+    return compiled
 
-    def decorate(function: Function) -> Function:
-        try:
-            compiled: Function = numba.njit(cache=True, **options)(function)
-        except RuntimeError:  # numba found no directory to write to
-            compiled = numba.njit(**options)(function)
-        return compiled
 
-    return decorate
+def part(function: Function) -> Function:
+    """A function that is compiled into the kernels that call it, and so is the same in all of them."""
+    compiled: Function = numba.njit(forceinline=True, **OPTIONS)(function)
+    return compiled
 
 
 def fixed(width: int) -> NDArray[np.void]:
-    """An array whose type holds a width, as ``len(fixed[0].row)``: a kernel that takes it is compiled for that width.
-
-    A tuple's length would do as well, but parallel kernels take no tuple of more than a hundred, and long to compile.
-    """
+    """An array whose type holds a width, as ``len(fixed[0].row)``: what takes it is compiled for that width."""
     return np.empty(1, [("row", np.float32, width)])
 
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Run the parallel kernels inside on ``count`` threads, or on as many as there are."""
-    before = numba.get_num_threads()
-    numba.set_num_threads(max(1, min(count, numba.config.NUMBA_NUM_THREADS)))
+    """Let `spread` use ``count`` threads inside; otherwise it is NUMBA_NUM_THREADS, or one for each processor."""
+    before = _threads.set(max(1, count))
     try:
         yield
     finally:
-        numba.set_num_threads(before)
+        _threads.reset(before)
+
+
+def spread(work: Callable[[int, int], object], n: int) -> None:
+    """Call ``work(start, stop)`` for pieces that make up range(n). What one writes the others must not touch."""
+    count = min(_threads.get(), n)
+    if count <= 1:
+        work(0, n)
+        return
+    pieces = min(count * PIECES, n)
+    starts = [n * piece // pieces for piece in range(pieces + 1)]
+    list(_pool(count).map(work, starts[:-1], starts[1:]))
+
+
+@cache
+def _pool(count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count, "recli")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of its parent's threads

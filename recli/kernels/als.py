@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import prange
 
-from recli.kernels import fixed, kernel
+from recli.kernels import fixed, kernel, part, spread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     Longs = NDArray[np.int64]
     Fixed = NDArray[np.void]
 
-HANDS = 256
 TINY = 1e-20  # a squared residual that is as good as none
 
 
@@ -48,18 +46,18 @@ def solve(
     chosen = np.arange(len(ours)) if rows is None else rows
     given = (events.indptr, events.indices, chosen, theirs, gram, alpha, ours, fixed(width))
     if steps is None:
-        cholesky(*given)
+        spread(lambda start, stop: _cholesky(*given, start, stop), len(chosen))
     else:
-        conjugate_gradient(*given, steps)
+        spread(lambda start, stop: _conjugate_gradient(*given, steps, start, stop), len(chosen))
 
 
-@kernel(inline=True)
+@part
 def _width(fixed: Fixed) -> int:
     """Known to the compiler, and with it the length of the loops over a row."""
     return len(fixed[0].row)
 
 
-@kernel(inline=True)
+@part
 def _multiply(
     gram: Floats,
     theirs: Floats,
@@ -101,7 +99,7 @@ def _multiply(
             out[f] += a * theirs[p, f] + b * theirs[q, f] + c * theirs[r, f] + d * theirs[s, f]
 
 
-@kernel(inline=True)
+@part
 def _descend(
     gram: Floats, theirs: Floats, codes: Ints, alpha: np.float32, steps: int, x: Floats, work: Floats, fixed: Fixed
 ) -> None:
@@ -128,8 +126,8 @@ def _descend(
             direction[f] = residual[f] + size / before * direction[f]
 
 
-@kernel(parallel=True)
-def conjugate_gradient(
+@kernel
+def _conjugate_gradient(
     indptr: Ints,
     codes: Ints,
     rows: Longs,
@@ -139,16 +137,17 @@ def conjugate_gradient(
     ours: Floats,
     fixed: Fixed,
     steps: int,
+    start: int,
+    stop: int,
 ) -> None:
-    """A few steps towards the solution from the rows ``ours``, in place (Takács, Pilászy & Tikk 2011)."""
-    for hand in prange(HANDS):
-        work = np.empty((3, _width(fixed)), np.float32)
-        for row in rows[hand * len(rows) // HANDS : (hand + 1) * len(rows) // HANDS]:
-            mine = codes[indptr[row] : indptr[row + 1]]
-            _descend(gram, theirs, mine, np.float32(alpha), steps, ours[row], work, fixed)
+    """Takács, Pilászy & Tikk 2011."""
+    work = np.empty((3, _width(fixed)), np.float32)
+    for row in rows[start:stop]:
+        mine = codes[indptr[row] : indptr[row + 1]]
+        _descend(gram, theirs, mine, np.float32(alpha), steps, ours[row], work, fixed)
 
 
-@kernel(inline=True)
+@part
 def _collect(gram: Floats, theirs: Floats, codes: Ints, alpha: float, a: Doubles, x: Doubles, fixed: Fixed) -> None:
     """The lower half of a = gram + alpha * sum of y y', and x = (1 + alpha) * sum of y."""
     for i in range(_width(fixed)):
@@ -164,7 +163,7 @@ def _collect(gram: Floats, theirs: Floats, codes: Ints, alpha: float, a: Doubles
                 a[i, j] += weight * y[j]
 
 
-@kernel(inline=True)
+@part
 def _substitute(a: Doubles, x: Doubles, fixed: Fixed) -> None:
     """x = a^-1 x, by the Cholesky factor of ``a``, which takes its place."""
     width = _width(fixed)
@@ -183,14 +182,22 @@ def _substitute(a: Doubles, x: Doubles, fixed: Fixed) -> None:
             x[k] -= a[i, k] * x[i]
 
 
-@kernel(parallel=True)
-def cholesky(
-    indptr: Ints, codes: Ints, rows: Longs, theirs: Floats, gram: Floats, alpha: float, ours: Floats, fixed: Fixed
+@kernel
+def _cholesky(
+    indptr: Ints,
+    codes: Ints,
+    rows: Longs,
+    theirs: Floats,
+    gram: Floats,
+    alpha: float,
+    ours: Floats,
+    fixed: Fixed,
+    start: int,
+    stop: int,
 ) -> None:
-    """The exact solution, written into the rows ``ours`` (Hu, Koren & Volinsky 2008)."""
-    for hand in prange(HANDS):
-        a, x = np.empty((_width(fixed), _width(fixed))), np.empty(_width(fixed))
-        for row in rows[hand * len(rows) // HANDS : (hand + 1) * len(rows) // HANDS]:
-            _collect(gram, theirs, codes[indptr[row] : indptr[row + 1]], alpha, a, x, fixed)
-            _substitute(a, x, fixed)
-            ours[row] = x
+    """Hu, Koren & Volinsky 2008."""
+    a, x = np.empty((_width(fixed), _width(fixed))), np.empty(_width(fixed))
+    for row in rows[start:stop]:
+        _collect(gram, theirs, codes[indptr[row] : indptr[row + 1]], alpha, a, x, fixed)
+        _substitute(a, x, fixed)
+        ours[row] = x

@@ -8,19 +8,19 @@ item can be the negative of any other.
 
 from __future__ import annotations
 
+from functools import partial
 from math import exp
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import prange
 
-from recli.kernels import kernel
+from recli.kernels import fixed, kernel, part, spread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
 
     Floats = NDArray[np.float32]
-    Doubles = NDArray[np.float64]
     Ints = NDArray[np.int32]
     Longs = NDArray[np.int64]
     Fixed = NDArray[np.void]
@@ -29,13 +29,47 @@ TRIES = 32  # to draw an item that the user does not have, before the pair is pa
 STEP = np.uint64(0x9E3779B97F4A7C15)  # splitmix64 (Steele, Lea & Flood 2014): a counter, and a mix of its bits
 
 
-@kernel(inline=True)
+def epoch(
+    events: csr_matrix, bounds: Longs, dealt: Ints, user: Floats, item: Floats, *, seed: int, rate: float, reg: float
+) -> float:
+    """A step for each entry of ``events``, in place on ``user`` and ``item``.
+
+    User block t is from ``bounds[t]`` to ``bounds[t + 1]``; ``dealt`` is a permutation of the items, and their blocks
+    are runs of it. Returns the mean over the events of the probability of the wrong order.
+    """
+    indptr, codes = events.indptr, events.indices
+    blocks, size = len(bounds) - 1, -(-len(dealt) // (len(bounds) - 1))
+    place_of = np.empty(len(dealt), np.int32)
+    place_of[dealt] = np.arange(len(dealt), dtype=np.int32)
+    pairs = [np.empty((indptr[bounds[t + 1]] - indptr[bounds[t]], 2), np.int32) for t in range(blocks)]
+    starts = np.empty((blocks, blocks + 1), np.int64)
+    states = np.random.SeedSequence(seed).generate_state(blocks * (blocks + 1), np.uint64).reshape(blocks, blocks + 1)
+    wrong, width = np.zeros((blocks, blocks)), fixed(user.shape[1])
+
+    def sort(start: int, stop: int) -> None:
+        for t in range(start, stop):
+            users = np.arange(bounds[t], bounds[t + 1])
+            _sort(indptr, codes, place_of, users, size, states[t, blocks], pairs[t], starts[t])
+
+    def meet(s: int, start: int, stop: int) -> None:
+        for t in range(start, stop):
+            b = (t + s) % blocks
+            mine, theirs = pairs[t][starts[t, b] : starts[t, b + 1]], dealt[b * size : (b + 1) * size]
+            wrong[t, b] = _meet(mine, theirs, b * size, user, item, states[t, b], rate, reg, width)
+
+    spread(sort, blocks)
+    for s in range(blocks):
+        spread(partial(meet, s), blocks)
+    return float(wrong.sum()) / len(codes)
+
+
+@part
 def _width(fixed: Fixed) -> int:
     """Known to the compiler, and with it the length of the loops over a row."""
     return len(fixed[0].row)
 
 
-@kernel(inline=True)
+@part
 def _below(bound: int, state: np.uint64) -> np.int64:
     """A number from 0 to bound - 1 for each state."""
     z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -43,14 +77,7 @@ def _below(bound: int, state: np.uint64) -> np.int64:
     return np.int64(((z >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32))
 
 
-@kernel(inline=True)
-def _stream(seed: int, number: int) -> np.uint64:
-    """Where the states of one of the streams of ``seed`` begin."""
-    z = (np.uint64(seed) + np.uint64(number + 1) * STEP) * np.uint64(0xD1342543DE82EF95)
-    return z ^ (z >> np.uint64(32))
-
-
-@kernel()
+@kernel
 def _sort(
     indptr: Longs, codes: Ints, place_of: Ints, users: Longs, size: int, state: np.uint64, pairs: Ints, starts: Longs
 ) -> None:
@@ -76,7 +103,7 @@ def _sort(
             free[place // size] += 1
 
 
-@kernel(inline=True)
+@part
 def _step(
     user: Floats, item: Floats, u: int, i: int, j: int, rate: np.float32, reg: np.float32, fixed: Fixed
 ) -> np.float32:
@@ -94,70 +121,30 @@ def _step(
     return wrong
 
 
-@kernel()
+@kernel
 def _meet(
     pairs: Ints,
-    dealt: Ints,
+    theirs: Ints,
     low: int,
-    high: int,
     user: Floats,
     item: Floats,
     state: np.uint64,
-    rate: np.float32,
-    reg: np.float32,
+    rate: float,
+    reg: float,
     fixed: Fixed,
 ) -> float:
-    """A step for each pair, its negative item from the places ``low`` to ``high``; returns the sum of s(-x)."""
-    owner = np.full(high - low, -1, np.int32)  # who has the item at a place, of the users so far
+    """A step for each pair, its negative one of ``theirs``, the places from ``low`` on; returns the sum of s(-x)."""
+    owner = np.full(len(theirs), -1, np.int32)  # who has the item at a place, of the users so far
     total, ahead = np.float64(0), 0
     for at in range(len(pairs)):
-        u, place = pairs[at, 0], pairs[at, 1]
+        u, mine = pairs[at, 0], theirs[pairs[at, 1] - low]
         while ahead < len(pairs) and pairs[ahead, 0] == u:
             owner[pairs[ahead, 1] - low] = u
             ahead += 1
         for _ in range(TRIES):
             state += STEP
-            other = _below(high - low, state)
+            other = _below(len(theirs), state)
             if owner[other] != u:
-                total += _step(user, item, u, dealt[place], dealt[low + other], rate, reg, fixed)
+                total += _step(user, item, u, mine, theirs[other], np.float32(rate), np.float32(reg), fixed)
                 break
     return total
-
-
-@kernel(parallel=True)
-def epoch(
-    indptr: Longs,
-    codes: Ints,
-    bounds: Longs,
-    dealt: Ints,
-    user: Floats,
-    item: Floats,
-    seed: int,
-    rate: float,
-    reg: float,
-    fixed: Fixed,
-) -> Doubles:
-    """A step for each pair of the csr matrix (``indptr``, ``codes``), in place on ``user`` and ``item``.
-
-    User block t is from ``bounds[t]`` to ``bounds[t + 1]``; ``dealt`` is a permutation of the items, and their blocks
-    are runs of it. Returns, for each meeting, the sum over its pairs of the probability of the wrong order.
-    """
-    blocks, size = len(bounds) - 1, -(-len(dealt) // (len(bounds) - 1))
-    place_of = np.empty(len(dealt), np.int32)
-    for place in range(len(dealt)):
-        place_of[dealt[place]] = place
-    pairs = np.empty((len(codes), 2), np.int32)
-    starts = np.empty((blocks, blocks + 1), np.int64)
-    wrong = np.zeros((blocks, blocks))
-    for t in prange(blocks):
-        mine = pairs[indptr[bounds[t]] : indptr[bounds[t + 1]]]
-        users = np.arange(bounds[t], bounds[t + 1])
-        _sort(indptr, codes, place_of, users, size, _stream(seed, blocks * blocks + t), mine, starts[t])
-    for s in range(blocks):
-        for t in prange(blocks):
-            b = (t + s) % blocks
-            mine = pairs[indptr[bounds[t]] + starts[t, b] : indptr[bounds[t]] + starts[t, b + 1]]
-            low, high = b * size, min((b + 1) * size, len(dealt))
-            state = _stream(seed, t * blocks + b)
-            wrong[t, b] = _meet(mine, dealt, low, high, user, item, state, np.float32(rate), np.float32(reg), fixed)
-    return wrong

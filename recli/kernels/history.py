@@ -4,25 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numba import prange
-
-from recli.kernels import kernel
+from recli.kernels import kernel, spread
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
 
     Floats = NDArray[np.float32]
     Ints = NDArray[np.int32]
 
 
-@kernel(parallel=True)
-def times_dense(indptr: Ints, codes: Ints, weights: Floats, out: Floats) -> None:
-    """Add to row q of ``out`` the rows ``codes[indptr[q]:indptr[q + 1]]`` of ``weights``, four at a time."""
-    for q in prange(len(out)):
+def times_dense(history: csr_matrix, weights: Floats, out: Floats) -> None:
+    """Add to row q of ``out`` the rows of ``weights`` that row q of ``history`` has; its entries are taken as 1."""
+    spread(lambda start, stop: _dense(history.indptr, history.indices, weights, out, start, stop), len(out))
+
+
+def times_sparse(history: csr_matrix, weights: csr_matrix, out: Floats) -> None:
+    """The same with a sparse matrix."""
+    w = weights
+    spread(
+        lambda start, stop: _sparse(history.indptr, history.indices, w.indptr, w.indices, w.data, out, start, stop),
+        len(out),
+    )
+
+
+@kernel
+def _dense(indptr: Ints, codes: Ints, weights: Floats, out: Floats, start: int, stop: int) -> None:
+    for q in range(start, stop):
         mine, row = codes[indptr[q] : indptr[q + 1]], out[q]
         whole = len(mine) // 4 * 4
-        for at in range(0, whole, 4):
+        for at in range(0, whole, 4):  # four at a time, as the row has to be read and written for each
             a, b, c, d = weights[mine[at]], weights[mine[at + 1]], weights[mine[at + 2]], weights[mine[at + 3]]
             for j in range(len(row)):
                 row[j] += a[j] + b[j] + c[j] + d[j]
@@ -32,10 +44,11 @@ def times_dense(indptr: Ints, codes: Ints, weights: Floats, out: Floats) -> None
                 row[j] += a[j]
 
 
-@kernel(parallel=True)
-def times_sparse(indptr: Ints, codes: Ints, starts: Ints, columns: Ints, weights: Floats, out: Floats) -> None:
-    """The same with the matrix in csr form: (``starts``, ``columns``, ``weights``)."""
-    for q in prange(len(out)):
+@kernel
+def _sparse(
+    indptr: Ints, codes: Ints, starts: Ints, columns: Ints, weights: Floats, out: Floats, start: int, stop: int
+) -> None:
+    for q in range(start, stop):
         row = out[q]
         for code in codes[indptr[q] : indptr[q + 1]]:
             span = slice(starts[code], starts[code + 1])

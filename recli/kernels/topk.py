@@ -8,24 +8,52 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import prange
 
-from recli.kernels import kernel
+from recli.kernels import kernel, part, spread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
 
     Floats = NDArray[np.float32]
     Doubles = NDArray[np.float64]
     Ints = NDArray[np.int32]
     Longs = NDArray[np.int64]
-    Csr = tuple[Ints, Ints, Floats]
+    Csr = tuple[Ints, Ints, Floats]  # indptr, indices, data
 
 BLOCK = 64  # scores compared with the worst of the list at once; a block with none above it is skipped
-HANDS = 256  # the columns are dealt out to so many hands, each with buffers of its own
 
 
-@kernel()
+def top_k(
+    scores: Floats, indptr: Longs, seen: Ints, allowed: NDArray[np.bool_], codes: Ints, best: Floats
+) -> NDArray[np.bool_]:
+    """Fill ``codes`` and ``best`` (rows, k), all (-1, -inf), with the best of ``scores`` (rows, n), best first.
+
+    ``scores`` is overwritten with -inf at the codes ``seen[indptr[row]:indptr[row + 1]]`` and where ``allowed`` (n,)
+    is false (of length 0: everything is allowed). -inf is never listed. Returns which rows are without NaN.
+    """
+    sound = np.zeros(len(scores), np.bool_)
+    spread(lambda start, stop: _top_k(scores, indptr, seen, allowed, codes, best, sound, start, stop), len(scores))
+    return sound
+
+
+def neighbours(matrix: csr_matrix, norm: Doubles, shrink: float, k: int) -> tuple[Ints, Doubles]:
+    """For each column j the k columns i != j of the highest
+
+        x_i'x_j / (norm_i norm_j + shrink)   above 0:
+
+    codes (columns, k), in no order and -1 where there are fewer, and values. No two entries of a row of the matrix may
+    have a product below 0.
+    """
+    n = matrix.shape[1]
+    columns = matrix.tocsc()
+    by_row, by_column = ((m.indptr, m.indices, m.data) for m in (matrix, columns))
+    codes, best = np.full((n, k), -1, np.int32), np.zeros((n, k))
+    spread(lambda start, stop: _neighbours(by_row, by_column, norm, shrink, codes, best, start, stop), n)
+    return codes, best
+
+
+@part
 def _replace(codes: Ints, scores: Floats, size: int, code: int, score: float) -> None:
     """Put an entry in the place of the worst, at the root, and let it sink."""
     at = 0
@@ -40,12 +68,12 @@ def _replace(codes: Ints, scores: Floats, size: int, code: int, score: float) ->
     codes[at], scores[at] = code, score
 
 
-@kernel(inline=True)
+@part
 def _worse(score: float, code: int, than_score: float, than_code: int) -> bool:
     return score < than_score or (score == than_score and code > than_code)
 
 
-@kernel()
+@part
 def _sort(codes: Ints, scores: Floats) -> None:
     """Turn a heap into a list, best first."""
     for last in range(len(codes) - 1, 0, -1):
@@ -54,7 +82,7 @@ def _sort(codes: Ints, scores: Floats) -> None:
         _replace(codes, scores, last, code, score)
 
 
-@kernel()
+@part
 def _scan(row: Floats, codes: Ints, best: Floats) -> bool:
     """The best of ``row`` into the heap of ``codes`` and ``best``, all (-1, -inf). False where there is a NaN."""
     worst = best[0]
@@ -74,16 +102,20 @@ def _scan(row: Floats, codes: Ints, best: Floats) -> bool:
     return True
 
 
-@kernel(parallel=True)
-def top_k(scores: Floats, indptr: Longs, seen: Ints, allowed: NDArray[np.bool_], codes: Ints, best: Floats) -> bool:
-    """Fill ``codes`` and ``best`` (rows, k), all (-1, -inf), with the best of ``scores`` (rows, n), best first.
-
-    ``scores`` is overwritten with -inf at the codes ``seen[indptr[row]:indptr[row + 1]]`` and where ``allowed`` (n,)
-    is false (of length 0: everything is allowed). -inf is never listed. Returns False where a score is NaN.
-    """
-    rows, n = scores.shape
-    sound = np.ones(rows, np.bool_)
-    for r in prange(rows):
+@kernel
+def _top_k(
+    scores: Floats,
+    indptr: Longs,
+    seen: Ints,
+    allowed: NDArray[np.bool_],
+    codes: Ints,
+    best: Floats,
+    sound: NDArray[np.bool_],
+    start: int,
+    stop: int,
+) -> None:
+    n = scores.shape[1]
+    for r in range(start, stop):
         row = scores[r]
         for code in seen[indptr[r] : indptr[r + 1]]:
             if 0 <= code < n:
@@ -93,10 +125,9 @@ def top_k(scores: Floats, indptr: Longs, seen: Ints, allowed: NDArray[np.bool_],
                 row[code] = -np.inf
         sound[r] = _scan(row, codes[r], best[r])
         _sort(codes[r], best[r])
-    return bool(sound.all())
 
 
-@kernel(inline=True)
+@part
 def _add_products(column: int, by_row: Csr, by_column: Csr, total: Floats, met: Ints) -> int:
     """Add to ``total``, all 0, the dot products with the other columns, and list which are ``met``.
 
@@ -125,25 +156,25 @@ def _add_products(column: int, by_row: Csr, by_column: Csr, total: Floats, met: 
     return -1 if work >= len(total) else count
 
 
-@kernel(parallel=True)
-def neighbours(by_row: Csr, by_column: Csr, norm: Doubles, shrink: float, codes: Ints, best: Doubles) -> None:
-    """Fill row j of ``codes`` and ``best`` (columns, k), all (-1, 0), with the columns i != j of the highest
-
-        x_i'x_j / (norm_i norm_j + shrink)   above 0,
-
-    best first. The matrix, of which no two rows have products below 0, comes twice: (indptr, indices, data) of its
-    csr and of its csc form.
-    """
+@kernel
+def _neighbours(
+    by_row: Csr,
+    by_column: Csr,
+    norm: Doubles,
+    shrink: float,
+    codes: Ints,
+    best: Doubles,
+    start: int,
+    stop: int,
+) -> None:
     n, k = codes.shape
-    for hand in prange(HANDS):
-        total, met = np.zeros(n, np.float32), np.empty(n, np.int32)
-        for j in range(hand * n // HANDS, (hand + 1) * n // HANDS):
-            mine, similarity = codes[j], best[j]
-            count = _add_products(j, by_row, by_column, total, met)
-            for at in range(n if count < 0 else count):
-                i = at if count < 0 else met[at]
-                value = total[i] / (norm[i] * norm[j] + shrink)
-                total[i] = 0
-                if value > 0 and i != j and _worse(similarity[0], mine[0], value, i):
-                    _replace(mine, similarity, k, i, value)
-            _sort(mine, similarity)
+    total, met = np.zeros(n, np.float32), np.empty(n, np.int32)
+    for j in range(start, stop):
+        mine, similarity = codes[j], best[j]
+        count = _add_products(j, by_row, by_column, total, met)
+        for at in range(n if count < 0 else count):
+            i = at if count < 0 else met[at]
+            value = total[i] / (norm[i] * norm[j] + shrink)
+            total[i] = 0
+            if value > 0 and i != j and _worse(similarity[0], mine[0], value, i):
+                _replace(mine, similarity, k, i, value)

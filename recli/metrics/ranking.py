@@ -1,16 +1,11 @@
 """Metrics of ranked lists: each is a pure function that returns one value a user.
 
-The arguments are the same for all, so that a metric uses what it needs:
+The arguments are the same for all, so that a metric uses what it needs: those of `gains.Judged`, whose ``gains`` and
+``ideal`` are at least k deep, and ``k``, the cut-off. They return float64 (users,), NaN where a user has nothing
+relevant. A missing list is a row of zeros: it counts. Larger is better, for all.
 
-- ``gains`` (users, depth) float64: what the item at each place is worth, 0 where it is not relevant and where the list
-  has ended; ``depth >= k``.
-- ``ideal`` (users, depth): the user's relevant items' gains, the highest first: the best list there could be.
-- ``listed`` (users,): how many items the list holds.
-- ``relevant`` (users,): R, how many items are relevant, those out of the list's reach included.
-- ``k``: the cut-off.
-
-They return float64 (users,), NaN where a user has nothing relevant. A missing list is a row of zeros: it counts.
-Below, h_i is 1 where the item at place i has a gain above 0, and every sum runs over the places i = 1…k.
+Below, g_i is the gain of the item at place i, h_i is 1 where g_i is above 0, R is how many items are relevant, and
+every sum runs over the places i = 1…k. The universe is whatever the lists were made from.
 """
 
 from __future__ import annotations
@@ -19,11 +14,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recli.metrics.gains import gains_of as gains_of
+from recli.metrics.gains import ideal_of as ideal_of
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Doubles = NDArray[np.float64]
-    Ints = NDArray[np.int32]
     Longs = NDArray[np.int64]
 
 
@@ -32,7 +29,7 @@ def hit(gains: Doubles, ideal: Doubles, listed: Longs, relevant: Longs, k: int) 
 
     Source: RecBole 1.2.1, `Hit`.
     """
-    return _defined(_hits(gains, k).any(axis=1), relevant)
+    return defined(hits(gains, k).any(axis=1), relevant)
 
 
 def recall(gains: Doubles, ideal: Doubles, listed: Longs, relevant: Longs, k: int) -> Doubles:
@@ -40,7 +37,7 @@ def recall(gains: Doubles, ideal: Doubles, listed: Longs, relevant: Longs, k: in
 
     Source: RecBole 1.2.1, `Recall`; Manning et al., Introduction to Information Retrieval, 2008, section 8.3.
     """
-    return _defined(_hits(gains, k).sum(axis=1) / np.maximum(relevant, 1), relevant)
+    return defined(hits(gains, k).sum(axis=1) / np.maximum(relevant, 1), relevant)
 
 
 def precision(gains: Doubles, ideal: Doubles, listed: Longs, relevant: Longs, k: int) -> Doubles:
@@ -48,7 +45,27 @@ def precision(gains: Doubles, ideal: Doubles, listed: Longs, relevant: Longs, k:
 
     Source: RecBole 1.2.1, `Precision`; Manning et al., 2008, section 8.3.
     """
-    return _defined(_hits(gains, k).sum(axis=1) / k, relevant)
+    return defined(hits(gains, k).sum(axis=1) / k, relevant)
+
+
+def f1(gains: Doubles, ideal: Doubles, listed: Longs, relevant: Longs, k: int) -> Doubles:
+    """2 Σ h_i / (k + R): the harmonic mean of precision and recall, by user (not of their means).
+
+    Source: van Rijsbergen, Information Retrieval, 1979, chapter 7; ranx 0.3, `f1`.
+    """
+    return defined(2 * hits(gains, k).sum(axis=1) / (k + relevant), relevant)
+
+
+def r_precision(gains: Doubles, ideal: Doubles, listed: Longs, relevant: Longs, k: int) -> Doubles:
+    """Σ h_i / min(k, R), the sum over the places i = 1…min(k, R): precision where a best list would end.
+
+    trec_eval divides by R, which a list of k < R items cannot reach.
+
+    Source: Manning et al., 2008, section 8.4.
+    """
+    reach = np.minimum(relevant, k)
+    within = hits(gains, k) & (np.arange(k) < reach[:, None])
+    return defined(within.sum(axis=1) / np.maximum(reach, 1), relevant)
 
 
 def mrr(gains: Doubles, ideal: Doubles, listed: Longs, relevant: Longs, k: int) -> Doubles:
@@ -56,8 +73,9 @@ def mrr(gains: Doubles, ideal: Doubles, listed: Longs, relevant: Longs, k: int) 
 
     Source: Voorhees, The TREC-8 Question Answering Track Report, 1999; RecBole 1.2.1, `MRR`.
     """
-    hits = _hits(gains, k)
-    return _defined(hits.any(axis=1) / (hits.argmax(axis=1) + 1), relevant)
+    hit = hits(gains, k)
+    first = hit.argmax(axis=1)
+    return defined(hit[np.arange(len(hit)), first] / (first + 1), relevant)
 
 
 def average_precision(gains: Doubles, ideal: Doubles, listed: Longs, relevant: Longs, k: int) -> Doubles:
@@ -67,56 +85,73 @@ def average_precision(gains: Doubles, ideal: Doubles, listed: Longs, relevant: L
 
     Source: RecBole 1.2.1, `MAP`; Manning et al., 2008, section 8.4.
     """
-    hits = _hits(gains, k)
-    precisions = hits.cumsum(axis=1) / np.arange(1, k + 1)
-    return _defined((hits * precisions).sum(axis=1) / np.clip(relevant, 1, k), relevant)
+    return defined(precisions(gains, k) / np.clip(relevant, 1, k), relevant)
+
+
+def dcg(gains: Doubles, ideal: Doubles, listed: Longs, relevant: Longs, k: int) -> Doubles:
+    """Σ g_i / log2(i + 1). Without an upper bound; unlike NDCG it gives every user the weight of what they want.
+
+    Source: Järvelin and Kekäläinen, TOIS 2002, with the discount of Burges et al., ICML 2005; for leaving it
+    unnormalised Jeunen et al., KDD 2024.
+    """
+    return defined(discounted(gains, k), relevant)
 
 
 def ndcg(gains: Doubles, ideal: Doubles, listed: Longs, relevant: Longs, k: int) -> Doubles:
-    """Σ gains_i / log2(i + 1), divided by the same sum of the ideal list, which has min(k, R) items.
+    """Σ g_i / log2(i + 1), divided by the same sum of the ideal list, which has min(k, R) items.
 
     Source: Järvelin and Kekäläinen, Cumulated gain-based evaluation of IR techniques, TOIS 2002, with the discount of
     Burges et al., ICML 2005; RecBole 1.2.1, `NDCG`.
     """
-    best = _discounted(ideal, k)
-    return _defined(_discounted(gains, k) / np.where(best > 0, best, 1.0), relevant)
+    best = discounted(ideal, k)
+    return defined(discounted(gains, k) / np.where(best > 0, best, 1.0), relevant)
 
 
-def gains_of(lists: Ints, truth_indptr: Longs, truth_items: Ints) -> Doubles:
-    """Binary gains of lists of item codes: 1 where the item is one of the user's relevant items.
+def rbp(gains: Doubles, ideal: Doubles, listed: Longs, relevant: Longs, k: int, persistence: float = 0.8) -> Doubles:
+    """(1 − p) Σ h_i p^(i − 1), p = 0.8: what a reader finds who goes on to the next item with probability p.
 
-    ``lists`` (users, depth) int32 holds the codes, -1 where a list has ended, no item twice in a list. The relevant
-    items of user u are ``truth_items[truth_indptr[u]:truth_indptr[u + 1]]``, ascending and distinct, as in a CSR
-    matrix; one that has no code, because no list can hold it, is left out here and still counts in ``relevant``.
-    Returns float64 (users, depth). Memory is in proportion to the lists and the truth, not to users × items.
+    Below 1 even for the best list, by p^min(k, R).
+
+    Source: Moffat and Zobel, Rank-biased precision for measurement of retrieval effectiveness, TOIS 2008.
     """
-    width = max(int(lists.max(initial=-1)), int(truth_items.max(initial=-1))) + 1
-    users = np.arange(len(lists), dtype=np.int64)
-    truth = np.repeat(users, np.diff(truth_indptr)) * width + truth_items
-    assert (np.diff(truth) > 0).all(), "relevant items must be ascending and distinct within a user"
-    if not len(truth):
-        return np.zeros(lists.shape)
-    wanted = users[:, None] * width + lists
-    found: NDArray[np.bool_] = truth[np.searchsorted(truth, wanted).clip(max=len(truth) - 1)] == wanted
-    return (found & (lists >= 0)).astype(np.float64)
+    return defined((1 - persistence) * weighed(hits(gains, k), persistence ** np.arange(k, dtype=np.float64)), relevant)
 
 
-def ideal_of(relevant: Longs, depth: int) -> Doubles:
-    """The best list's binary gains, float64 (users, depth): 1 in the first ``relevant`` places."""
-    return (np.arange(depth) < relevant[:, None]).astype(np.float64)
-
-
-def _hits(gains: Doubles, k: int) -> NDArray[np.bool_]:
+def hits(gains: Doubles, k: int) -> NDArray[np.bool_]:
+    """h_i of the first k places, (users, k)."""
     assert gains.shape[1] >= k >= 1, f"lists {gains.shape[1]} deep cannot be cut at {k}: pad them"
     return gains[:, :k] > 0
 
 
-def _discounted(gains: Doubles, k: int) -> Doubles:
+def precisions(gains: Doubles, k: int) -> Doubles:
+    """Σ h_i · precision@i, (users,): what every average precision divides, each by something else."""
+    hit = hits(gains, k)
+    user, place = np.divmod(np.flatnonzero(hit), k)
+    counts = hit.sum(axis=1)
+    # The hits lie user by user, so their number so far follows from where the user's begin.
+    so_far = np.arange(1, len(user) + 1) - (np.cumsum(counts) - counts)[user]
+    # asarray: numpy's stubs take every bincount for integers.
+    return np.asarray(np.bincount(user, so_far / (place + 1), minlength=len(hit)), np.float64)
+
+
+def discounted(gains: Doubles, k: int) -> Doubles:
+    """Σ g_i / log2(i + 1), (users,)."""
     assert gains.shape[1] >= k >= 1, f"lists {gains.shape[1]} deep cannot be cut at {k}: pad them"
+    return weighed(gains[:, :k], discounts(k))
+
+
+def discounts(k: int) -> Doubles:
+    """1 / log2(i + 1) of the places i = 1…k."""
+    return 1 / np.log2(np.arange(2, k + 2))
+
+
+def weighed(places: NDArray[np.bool_] | Doubles, weights: Doubles) -> Doubles:
+    """The weighted sum over the places of every user, (users,)."""
     # Not a matrix product: BLAS would let a value depend on the number of users in the block.
-    total: Doubles = (gains[:, :k] / np.log2(np.arange(2, k + 2))).sum(axis=1)
+    total: Doubles = np.einsum("ui,i->u", places, weights)
     return total
 
 
-def _defined(values: ArrayLike, relevant: Longs) -> Doubles:
+def defined(values: ArrayLike, relevant: Longs) -> Doubles:
+    """The values, NaN where a user has nothing relevant."""
     return np.where(relevant > 0, values, np.nan)

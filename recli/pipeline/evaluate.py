@@ -12,10 +12,10 @@ import polars as pl
 from recli.artifact import Artifact, load
 from recli.artifact.file import Document
 from recli.errors import Exit, RecliError
-from recli.interactions import encode, order_within, vocabulary
-from recli.metrics import METRICS, Wanted
-from recli.metrics.gains import judge
+from recli.interactions import encode, vocabulary
+from recli.metrics import Metric, Wanted
 from recli.pipeline.events import Events, Source, check_parent, open_events, parent_path
+from recli.pipeline.measure import Result, deepest, measure, truth_of
 from recli.pipeline.names import stem
 from recli.pipeline.recommend import Request, open_task, rank
 from recli.pipeline.step import Input, Output, Product, Step, perform
@@ -25,32 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Ints = NDArray[np.int32]
-    Longs = NDArray[np.int64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Relevant:
-    """Which items are relevant to whom, as codes: those of user u are ``item[indptr[u]:indptr[u + 1]]``, ascending."""
-
-    indptr: "Longs"
-    item: "Ints"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Truth:
-    """The held-out items of ``users`` (n,), and of them those that stand in train (None where train is not at hand)."""
-
-    users: pl.Series
-    all: Relevant
-    warm: Relevant | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """Metrics of one input: the document, and the values by user."""
-
-    document: dict[str, Any]
-    per_user: pl.DataFrame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +32,8 @@ class Asked:
     """What to evaluate and how: the metrics, the truth, and, for a model, what `recommend` takes."""
 
     metrics: Sequence[Wanted]
+    table: Mapping[str, Metric]  # recli's, or a dialect's
+    dialect: str = "recli"
     truth: Path | None = None
     request: Request = field(default_factory=Request)
 
@@ -113,7 +89,7 @@ def write_per_user(plan: Plan, output: Output) -> Path:
 
 
 def _plan_model(artifact: Artifact, asked: Asked, given: Events | None, output: Output) -> Plan:
-    request = replace(asked.request, k=max(wanted.k for wanted in asked.metrics))
+    request = replace(asked.request, k=deepest(asked.metrics))
     task = open_task(artifact, request)
 
     def work() -> Result:
@@ -123,10 +99,10 @@ def _plan_model(artifact: Artifact, asked: Asked, given: Events | None, output: 
             held_out = _not_empty(held_out.filter(pl.col(USER).is_in(lists.users.implode())), artifact.path)
         # Items that the model never saw have codes too, above its own: they are relevant and never listed.
         strangers = vocabulary(held_out.filter(~pl.col(ITEM).is_in(lists.items.implode()))[ITEM])
-        truth = truth_of(held_out, pl.concat([lists.items, strangers]), task.events.part("train"))
+        truth = truth_of(held_out, lists.items, strangers, task.events.part("train"))
         row = encode(truth.users, lists.users)
         codes = np.where((row >= 0)[:, None], lists.codes[row], np.int32(-1))
-        return measure(codes, truth, asked.metrics, task.facts)
+        return measure(codes, truth, asked.metrics, asked.table, task.facts)
 
     params = {**task.facts, **request.choices(), **request.source.params()}
     inputs = [*task.inputs, *_as_truth(given)]
@@ -137,7 +113,7 @@ def _plan_model(artifact: Artifact, asked: Asked, given: Events | None, output: 
 def _plan_lists(artifact: Artifact, asked: Asked, given: Events | None, output: Output) -> Plan:
     more, request = artifact.header.more, asked.request
     for wanted in asked.metrics:
-        if wanted.k > more["k"]:
+        if wanted.k is not None and wanted.k > more["k"]:
             message = f"holds lists of {more['k']}, too short for {wanted}"
             raise RecliError(Exit.USAGE, message, where=artifact.path, hint=f"recli recommend -k {wanted.k}")
     if request.phase not in (None, more["phase"]) or request.choices() or request.history or request.allow_seen:
@@ -149,13 +125,16 @@ def _plan_lists(artifact: Artifact, asked: Asked, given: Events | None, output: 
     def work() -> Result:
         held_out = _held_out(events, more["phase"], given, artifact.path)
         frame = artifact.frame()
-        items = vocabulary(pl.concat([frame[ITEM], held_out[ITEM]]))
-        truth = truth_of(held_out, items, None if events is None else events.part("train"))
-        codes = _codes(frame, truth.users, items, artifact.path)
-        strangers = frame[USER].n_unique() - int((codes >= 0).any(axis=1).sum())
-        if strangers:
-            output.detail(f"{strangers:,} users of the lists have no held-out row and do not count")
-        return measure(codes, truth, asked.metrics, facts)
+        train = None if events is None else events.part("train")
+        known = vocabulary((held_out if train is None else train)[ITEM])
+        named = pl.concat([frame[ITEM], held_out[ITEM]])
+        strangers = vocabulary(named.filter(~named.is_in(known.implode())))
+        truth = truth_of(held_out, known, strangers, train)
+        codes = _codes(frame, truth.users, pl.concat([known, strangers]), artifact.path)
+        uncounted = frame[USER].n_unique() - int((codes >= 0).any(axis=1).sum())
+        if uncounted:
+            output.detail(f"{uncounted:,} users of the lists have no held-out row and do not count")
+        return measure(codes, truth, asked.metrics, asked.table, facts)
 
     inputs = [Input(role="recs", path=artifact.path, sha256=artifact.digest), *_as_truth(given)]
     if events is not None:
@@ -171,7 +150,7 @@ def _step(
         kind="metrics",
         name=stem(artifact.path),
         suffix=".metrics.json",
-        params={"metrics": [str(wanted) for wanted in asked.metrics], **params},
+        params={"metrics": [str(wanted) for wanted in asked.metrics], "dialect": asked.dialect, **params},
         inputs=inputs,
         modules=["recli.pipeline.evaluate", *modules],
     )
@@ -215,23 +194,6 @@ def _as_truth(given: Events | None) -> list[Input]:
     return [] if given is None else given.inputs_as("truth")
 
 
-def truth_of(held_out: pl.DataFrame, items: pl.Series, train: pl.DataFrame | None) -> Truth:
-    """The held-out rows by user, each item once; ``items`` has to hold every one of theirs."""
-    distinct = held_out.select(USER, ITEM).unique(maintain_order=True)
-    users = distinct[USER].unique(maintain_order=True)
-    user, item = encode(distinct[USER], users), encode(distinct[ITEM], items)
-    warm = None
-    if train is not None:
-        known = distinct[ITEM].is_in(train[ITEM].unique().implode()).to_numpy()
-        warm = _grouped(user[known], item[known], len(users))
-    return Truth(users=users, all=_grouped(user, item, len(users)), warm=warm)
-
-
-def _grouped(user: "Ints", item: "Ints", n_users: int) -> Relevant:
-    indptr, rows = order_within(user, item, n_users)
-    return Relevant(indptr=indptr, item=item[rows])
-
-
 def _codes(frame: pl.DataFrame, users: pl.Series, items: pl.Series, where: Path) -> "Ints":
     """Lists as codes (users, depth), -1 where a list is short or a user has none."""
     user = encode(frame[USER], users)
@@ -244,36 +206,3 @@ def _codes(frame: pl.DataFrame, users: pl.Series, items: pl.Series, where: Path)
     codes = np.full((len(users), int(rank.max(initial=1))), -1, np.int32)
     codes[user[kept], rank[kept] - 1] = encode(frame[ITEM], items)[kept]
     return codes
-
-
-def measure(codes: "Ints", truth: Truth, metrics: Sequence[Wanted], facts: Mapping[str, Any]) -> Result:
-    """Every metric over the users with a held-out row; a user without a list counts, with 0.
-
-    ``warm`` beside a value is the metric over the items that stand in train, and the users who have such.
-    """
-    depth = max(wanted.k for wanted in metrics)
-    judged = judge(codes, truth.all.indptr, truth.all.item, depth=depth)
-    warm = None if truth.warm is None else judge(codes, truth.warm.indptr, truth.warm.item, depth=depth)
-    per_user, values = {}, {}
-    for wanted in metrics:
-        metric = METRICS[wanted.name]
-        by_user = per_user[str(wanted)] = metric.function(*judged, wanted.k)
-        values[str(wanted)] = {
-            "value": _mean(by_user),
-            "warm": None if warm is None else _mean(metric.function(*warm, wanted.k)),
-            "definition": metric.definition,
-            "larger_is_better": metric.larger_is_better,
-            "users": len(truth.users),
-            "users_without_list": int((judged.listed == 0).sum()),
-            "warm_users": None if warm is None else int((warm.relevant > 0).sum()),
-            "population": "users with at least one held-out row",
-            **facts,
-        }
-    frame = pl.DataFrame({USER: truth.users, **per_user})
-    return Result(document={"metrics": values}, per_user=frame)
-
-
-def _mean(values: "NDArray[np.float64]") -> float | None:
-    """The mean over the users for whom the metric is defined; None (null in JSON) where there is none."""
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if len(defined) else None

@@ -22,6 +22,7 @@ __all__ = [
     "companions",
     "detect",
     "files",
+    "is_folder",
     "kind",
     "kind_of",
     "name_of",

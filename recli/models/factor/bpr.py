@@ -40,7 +40,7 @@ class BPR:
 
     def fit(self, data: Interactions, run: Run) -> Factors:
         """Epochs of steps."""
-        from recli.kernels import bpr, fixed, threads
+        from recli.kernels import bpr, threads
 
         matrix = data.matrix
         rng = np.random.default_rng(run.seed)
@@ -54,22 +54,10 @@ class BPR:
                 rate = self.learning_rate * (1 - epoch / self.epochs)
                 dealt = rng.permutation(data.n_items).astype(np.int32)
                 seed = int(rng.integers(2**62))
-                wrong = bpr.epoch(
-                    matrix.indptr,
-                    matrix.indices,
-                    bounds,
-                    dealt,
-                    user,
-                    item,
-                    seed,
-                    rate,
-                    self.reg_weight,
-                    fixed(self.embedding_size),
-                )
-                mean = float(wrong.sum()) / matrix.nnz
-                if not np.isfinite(mean):
+                wrong = bpr.epoch(matrix, bounds, dealt, user, item, seed=seed, rate=rate, reg=self.reg_weight)
+                if not np.isfinite(wrong):
                     raise _diverged(epoch, self.learning_rate)
-                run.progress(epoch + 1, self.epochs, f"wrong order {mean:.4f}")
+                run.progress(epoch + 1, self.epochs, f"wrong order {wrong:.4f}")
         if not (np.isfinite(user).all() and np.isfinite(item).all()):
             raise _diverged(self.epochs, self.learning_rate)
         return Factors(user=user, item=item)

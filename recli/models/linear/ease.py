@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from recli.model import Run
     from recli.scorers import Floats
 
-BLOCK = 8192  # rows; scipy's Cholesky factorisation crashes from some 23,000 on, where a float32 matrix is 2^31 bytes
+BLOCK = 16_000  # rows; scipy's Cholesky factorisation crashes somewhere beyond 23,170, where the matrix has 2^31 bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +37,10 @@ class EASE:
         """Count which items go together, and invert."""
         from recli.kernels import history, threads
 
-        by_user, n = data.matrix, data.n_items
-        by_item = by_user.tocsc()
+        n = data.n_items
         gram = np.zeros((n, n), np.float32)
         with threads(run.threads):
-            history.times_sparse(by_item.indptr, by_item.indices, by_user.indptr, by_user.indices, by_user.data, gram)
+            history.times_sparse(data.matrix.tocsc().T, data.matrix, gram)
         gram[np.diag_indices(n)] += self.reg_weight
         weights = inverse(gram)
         weights /= -weights.diagonal()
@@ -49,11 +49,12 @@ class EASE:
 
 
 def inverse(a: Floats, block: int = BLOCK) -> Floats:
-    """The inverse of a symmetric positive definite matrix, in its own memory and at most 1.5 times as much beside."""
+    """The inverse of a symmetric positive definite matrix, in its own memory and at most as much again."""
     if len(a) <= block:
         a[:] = _small_inverse(a)
         return a
-    spans = [slice(at, min(at + block, len(a))) for at in range(0, len(a), block)]
+    cuts = np.linspace(0, len(a), max(4, -(-len(a) // block)) + 1).astype(int).tolist()
+    spans = [slice(start, stop) for start, stop in pairwise(cuts)]
     for k in spans:  # Sweep one block after the other; of ``a``, what is below the blocks' diagonal counts.
         pivot = _small_inverse(a[k, k].copy())
         column = np.concatenate([a[k, : k.start].T, np.zeros_like(pivot), a[k.stop :, k]])

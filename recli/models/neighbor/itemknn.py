@@ -49,20 +49,14 @@ class ItemKNN:
 
         from recli.kernels import threads, topk
 
-        by_user = self._weighted(data.matrix)
-        by_item = by_user.tocsc()
-        norm = np.ones(data.n_items)
-        if self.weighting != "bm25":
-            norm = np.sqrt(np.bincount(by_user.indices, by_user.data**2, data.n_items))
-        k = min(self.k, data.n_items)
-        codes, similarity = np.full((data.n_items, k), -1, np.int32), np.zeros((data.n_items, k))
+        matrix, n = self._weighted(data.matrix), data.n_items
+        norm = np.ones(n) if self.weighting == "bm25" else np.sqrt(np.bincount(matrix.indices, matrix.data**2, n))
         with threads(run.threads):
-            csr, csc = ((m.indptr, m.indices, m.data) for m in (by_user, by_item))
-            topk.neighbours(csr, csc, norm, self.shrink + EPSILON, codes, similarity)
+            codes, similarity = topk.neighbours(matrix, norm, self.shrink + EPSILON, min(self.k, n))
         kept = codes >= 0
-        columns = np.concatenate(([0], np.cumsum(kept.sum(1))))
-        weights = similarity[kept].astype(np.float32)
-        return ItemWeights(weights=csc_matrix((weights, codes[kept], columns), shape=(len(kept),) * 2).tocsr())
+        indptr = np.concatenate(([0], np.cumsum(kept.sum(1))))
+        weights = csc_matrix((similarity[kept].astype(np.float32), codes[kept], indptr), shape=(n, n))
+        return ItemWeights(weights=weights.tocsr())
 
     def _weighted(self, matrix: csr_matrix) -> csr_matrix:
         """Users × items, float32, the events weighted."""
