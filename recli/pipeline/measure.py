@@ -133,9 +133,7 @@ def _value(
 
 def _ranking(metric: Metric, wanted: Wanted, judged: Judged) -> "tuple[float | None, Doubles]":
     k = wanted.k or 1
-    by_user = metric.function(*judged, k)
-    if metric.population == "listed":
-        by_user = np.where(judged.listed == 0, np.nan, by_user)
+    by_user = metric.by_user(judged, k)
     return _number(metric.mean(by_user, judged.relevant, k)), by_user
 
 

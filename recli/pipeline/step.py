@@ -160,14 +160,10 @@ def perform(step: Step, output: Output, work: Callable[[], Product]) -> Path:
     output.claim(target)
     parents = tuple(_parent(item, target) for item in step.inputs)
     key = key_of(step.command, {**step.params, "kind": step.kind}, parents)
-    if not is_stream(target) and target.exists():
-        existing = _replaceable(target, step.kind, output.overwrite)
-        # Without an input, as where the data come from stdin, there is nothing to compare with.
-        known = step.inputs and not output.force
-        if existing is not None and known and _is_current(existing.header, key):
-            _settle(target, step.inputs)
-            output.note(f"{target}: up to date")
-            return target
+    if not is_stream(target) and target.exists() and _is_there(step, target, key, output):
+        _settle(target, step.inputs)
+        output.note(f"{target}: up to date")
+        return target
     started = time.perf_counter()
     product = work()
     modules = modules_of(step.modules, without=_NOT_RUN if step.reads_source else (*_NOT_RUN, "recli.sources"))
@@ -183,6 +179,15 @@ def perform(step: Step, output: Output, work: Callable[[], Product]) -> Path:
     save(target, header, product.payload)
     output.note(f"{target}: {product.summary}, {time.perf_counter() - started:.2f} s")
     return target
+
+
+def _is_there(step: Step, target: Path, key: str, output: Output) -> bool:
+    """Whether what stands at the target is what the step would make; an error where it must not be replaced."""
+    existing = _replaceable(target, step.kind, output.overwrite)
+    # Without an input, as where the data come from stdin, there is nothing to compare with.
+    if existing is None or output.force or not step.inputs:
+        return False
+    return _is_current(existing.header, key)
 
 
 def _parent(item: Input, target: Path) -> Parent:
