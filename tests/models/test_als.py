@@ -70,3 +70,14 @@ def test_what_cannot_be_solved_for_is_said() -> None:
     with pytest.raises(RecliError, match="infinite or NaN") as caught:
         ALS(alpha=1e38, reg_weight=1e-30, epochs=3).fit(tiny(), Run())
     assert caught.value.code == Exit.DIVERGED
+
+
+def test_a_regularisation_that_leaves_nothing_is_an_error() -> None:
+    """Above the largest singular value times 1 + alpha all rows shrink to zero; a fit that says so beats silence."""
+    data = tiny()
+    largest = float(np.linalg.svd(data.matrix.toarray(), compute_uv=False)[0])
+    alpha = 2.0
+    with pytest.raises(RecliError, match="shrinks all rows to zero") as error:
+        ALS(alpha=alpha, reg_weight=3 * largest * (1 + alpha), epochs=30).fit(data, Run())
+    assert error.value.code is Exit.DIVERGED
+    ALS(alpha=alpha, reg_weight=1 + alpha, epochs=30).fit(data, Run())

@@ -14,6 +14,9 @@ from recli.scorers import Factors
 if TYPE_CHECKING:
     from recli.interactions import Interactions
     from recli.model import Run
+    from recli.scorers import Floats
+
+NOTHING = 1e-3  # a score that says nothing: what was chosen should have 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,4 +57,14 @@ class ALS:
                 run.progress(epoch + 1, self.epochs, "")
         if not (np.isfinite(user).all() and np.isfinite(item).all()):
             raise RecliError(Exit.DIVERGED, "the rows became infinite or NaN", hint="raise reg_weight")
+        # What was chosen should score near 1; where even the longest rows together score nothing, all are shrinking
+        # to zero, as they do in small data whose matrix has no singular value above reg_weight / (1 + alpha).
+        if _longest(user) * _longest(item) < NOTHING:
+            hint = f"lower reg_weight={self.reg_weight:g} (reg_weight=1 + alpha never does it), or raise alpha"
+            raise RecliError(Exit.DIVERGED, "the regularisation shrinks all rows to zero", hint=hint)
         return Factors(user=user, item=item, alpha=self.alpha, reg_weight=self.reg_weight)
+
+
+def _longest(rows: Floats) -> float:
+    """The length of the longest row."""
+    return float(np.sqrt(np.einsum("nf,nf->n", rows, rows).max(initial=0)))
