@@ -29,7 +29,7 @@ def lineage(artifact: Artifact) -> Iterator[Node]:
 
 def _behind(artifact: Artifact, depth: int, told: set[tuple[Path, str]]) -> Iterator[Node]:
     for parent in artifact.header.parents:
-        path = Path(os.path.normpath(artifact.path.resolve().parent / parent.path))
+        path = Path(os.path.relpath(artifact.path.resolve().parent / parent.path))
         if (path, parent.sha256) in told:
             continue
         told.add((path, parent.sha256))

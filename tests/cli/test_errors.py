@@ -119,3 +119,25 @@ def test_control_characters_do_not_reach_the_terminal(recli: Runner, tmp_path: P
 def test_debug_shows_the_traceback(recli: Runner) -> None:
     done = recli("--debug", "split", "missing.inter")
     assert "Traceback" in done.stderr
+
+
+def test_training_that_leads_nowhere(recli: Runner, split: str, tmp_path: Path) -> None:
+    check(recli("train", split, "--model", "als", "-p", "reg_weight=1e6"), 6, "lower reg_weight")
+    assert not list(tmp_path.glob("*.npz"))
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (MemoryError(), 5),
+        (OSError(28, "No space left on device", "x"), 4),
+        (ValueError("odd"), 70),
+        (KeyError("odd"), 70),
+    ],
+    ids=repr,
+)
+def test_every_exception_has_its_code(error: Exception, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    from recli.cli import _report
+
+    assert _report(error) == code
+    assert capsys.readouterr().err.startswith("recli: error: ")
