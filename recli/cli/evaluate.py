@@ -50,6 +50,7 @@ def command(
 ) -> None:
     """Measure lists, or a model, against the rows that were held out.
 
+    Lists of another program are a table with a user, an item and a rank or a score; --truth names what to hold them to.
     A model takes all of recommend's options. The result is a table on a terminal, TSV on a pipe, or JSON; -o writes it.
     """
     from dataclasses import replace

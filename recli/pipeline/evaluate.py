@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from recli.artifact import Artifact, load
+from recli.artifact import Artifact, find
 from recli.artifact.file import Document
 from recli.errors import Exit, RecliError
 from recli.interactions import encode, vocabulary
@@ -19,7 +19,7 @@ from recli.pipeline.measure import Result, deepest, measure, truth_of
 from recli.pipeline.names import stem
 from recli.pipeline.recommend import Request, open_task, rank
 from recli.pipeline.step import Input, Output, Product, Step, perform
-from recli.schema import ITEM, USER
+from recli.schema import ITEM, RATING, USER
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,13 +52,16 @@ class Plan:
 
 
 def plan(path: Path, asked: Asked, output: Output) -> Plan:
-    """How to evaluate lists, or a model.
+    """How to evaluate lists, recli's or anybody's, or a model.
 
     Raises:
-        RecliError: the input is neither (exit 3), or a cut-off is deeper than its lists (exit 2).
+        RecliError: the input is neither (exit 3), a cut-off is deeper than recli's lists, or there is no truth for
+            anybody's (exit 2).
     """
-    artifact = load(path)
+    artifact = find(path)
     truth = None if asked.truth is None else open_events(asked.truth, asked.request.source).of_interactions()
+    if artifact is None:
+        return _plan_foreign(path, asked, truth, output)
     if artifact.header.kind == "model":
         return _plan_model(artifact, asked, truth, output)
     if artifact.header.kind == "recs":
@@ -106,7 +109,7 @@ def _plan_model(artifact: Artifact, asked: Asked, given: Events | None, output: 
 
     params = {**task.facts, **request.choices(), **request.source.params()}
     inputs = [*task.inputs, *_as_truth(given)]
-    step = _step(artifact, asked, params, inputs, [task.scorer_module])
+    step = _step(artifact.path, asked, params, inputs, [task.scorer_module])
     return Plan(step=replace(step, also_read=request.files), work=work)
 
 
@@ -124,31 +127,81 @@ def _plan_lists(artifact: Artifact, asked: Asked, given: Events | None, output: 
 
     def work() -> Result:
         held_out = _held_out(events, more["phase"], given, artifact.path)
-        frame = artifact.frame()
-        train = None if events is None else events.part("train")
-        known = vocabulary((held_out if train is None else train)[ITEM])
-        named = pl.concat([frame[ITEM], held_out[ITEM]])
-        strangers = vocabulary(named.filter(~named.is_in(known.implode())))
-        truth = truth_of(held_out, known, strangers, train)
-        codes = _codes(frame, truth.users, pl.concat([known, strangers]), artifact.path)
-        uncounted = frame[USER].n_unique() - int((codes >= 0).any(axis=1).sum())
-        if uncounted:
-            output.detail(f"{uncounted:,} users of the lists have no held-out row and do not count")
-        return measure(codes, truth, asked.metrics, asked.table, facts)
+        return _of_lists(artifact.frame(), artifact.path, held_out, events, asked, facts, output)
 
     inputs = [Input(role="recs", path=artifact.path, sha256=artifact.digest), *_as_truth(given)]
     if events is not None:
         inputs += [item for item in events.inputs if item.role == "split"]
-    return Plan(step=_step(artifact, asked, {**facts, **request.source.params()}, inputs, []), work=work)
+    return Plan(step=_step(artifact.path, asked, {**facts, **request.source.params()}, inputs, []), work=work)
 
 
-def _step(
-    artifact: Artifact, asked: Asked, params: Mapping[str, Any], inputs: Sequence[Input], modules: Sequence[str]
-) -> Step:
+def _plan_foreign(path: Path, asked: Asked, given: Events | None, output: Output) -> Plan:
+    """Lists that another program made: a table with a user, an item and, where there is one, a rank or a score."""
+    if given is None:
+        hint = "--truth names the held-out rows"
+        raise RecliError(Exit.USAGE, "are lists of another program, which name no truth", where=path, hint=hint)
+    request = asked.request
+    if request.phase or request.choices() or request.history or request.allow_seen or request.split:
+        raise RecliError(Exit.USAGE, "such options are for a model, and these are lists", where=path)
+    lists = open_events(path, request.source).of_interactions()
+    facts = {"phase": "given", "candidates": "unknown", "seen": "unknown"}
+
+    def work() -> Result:
+        frame = _ranked(lists.table.frame, path)
+        return _of_lists(frame, path, _held_out(None, "given", given, path), None, asked, facts, output)
+
+    inputs = [*lists.inputs_as("recs"), *_as_truth(given)]
+    return Plan(step=_step(path, asked, {**facts, **request.source.params()}, inputs, []), work=work)
+
+
+def _ranked(frame: pl.DataFrame, where: Path) -> pl.DataFrame:
+    """The lists with ranks 1, 2, …: by their column rank, else by score, the highest first, else as the rows stand.
+
+    Equal scores go by the code of the item, as everywhere.
+    """
+    in_order = pl.int_range(1, pl.len() + 1).over(USER)
+    # A source that finds a column score takes it for the rating.
+    found = next((name for name in ("rank", "score", RATING) if name in frame.columns), None)
+    if found is None:
+        return frame.select(USER, ITEM, rank=in_order)
+    number = frame[found].cast(pl.Float64, strict=False)
+    wrong = number.is_null() | number.is_nan()
+    if wrong.any():
+        bad = frame[found][int(wrong.arg_max() or 0)]
+        raise RecliError(Exit.DATA, f"{found} {bad!r} is no number", where=where)
+    place = number if found == "rank" else -number
+    code = pl.Series(encode(frame[ITEM], vocabulary(frame[ITEM])))
+    ordered = frame.select(USER, ITEM).with_columns(place=place, code=code).sort("place", "code", maintain_order=True)
+    return ordered.select(USER, ITEM, rank=in_order)
+
+
+def _of_lists(
+    frame: pl.DataFrame,
+    where: Path,
+    held_out: pl.DataFrame,
+    events: Events | None,
+    asked: Asked,
+    facts: Mapping[str, Any],
+    output: Output,
+) -> Result:
+    """Lists with ranks against the held-out rows; ``events`` is the split behind them, where it is known."""
+    train = None if events is None else events.part("train")
+    known = vocabulary((held_out if train is None else train)[ITEM])
+    named = pl.concat([frame[ITEM], held_out[ITEM]])
+    strangers = vocabulary(named.filter(~named.is_in(known.implode())))
+    truth = truth_of(held_out, known, strangers, train)
+    codes = _codes(frame, truth.users, pl.concat([known, strangers]), where)
+    uncounted = frame[USER].n_unique() - int((codes >= 0).any(axis=1).sum())
+    if uncounted:
+        output.detail(f"{uncounted:,} users of the lists have no held-out row and do not count")
+    return measure(codes, truth, asked.metrics, asked.table, facts)
+
+
+def _step(path: Path, asked: Asked, params: Mapping[str, Any], inputs: Sequence[Input], modules: Sequence[str]) -> Step:
     return Step(
         command="evaluate",
         kind="metrics",
-        name=stem(artifact.path),
+        name=stem(path),
         suffix=".metrics.json",
         params={"metrics": [str(wanted) for wanted in asked.metrics], "dialect": asked.dialect, **params},
         inputs=inputs,
