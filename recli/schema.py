@@ -13,6 +13,8 @@ TIME: Final = "timestamp"
 LABEL: Final = "label"
 POSITION: Final = "position"  # 0, 1, … within the user: the order, where a source has one but no clock
 SPLIT: Final = "split"
+SCORE: Final = "score"
+QUERY: Final = "query"  # 0, 1, … within the user: which of several lists, where a user has several
 
 Type = Literal["token", "token_seq", "float", "float_seq"]
 TYPES: Final[tuple[Type, ...]] = ("token", "token_seq", "float", "float_seq")
@@ -33,4 +35,4 @@ FLOATS: Final = frozenset({RATING, TIME, LABEL, POSITION})
 IDS: Final = frozenset({USER, ITEM, "head_id", "relation_id", "tail_id", "entity_id", "source_id", "target_id"})
 
 PARTS: Final = ("train", "valid", "test")
-FORMATS: Final = ("atomic", "movielens", "csv", "tsv", "jsonl", "parquet", "adjacency", "pairs")
+FORMATS: Final = ("atomic", "movielens", "csv", "tsv", "jsonl", "parquet", "adjacency", "pairs", "trec")

@@ -10,6 +10,7 @@ from recli.sources.streams import Input, decompressed, reading
 
 COMPRESSED: Final = (".gz", ".zst")
 SUFFIXES: Final = {".parquet": "parquet", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+TREC: Final = (".run", ".trec", ".qrels", ".qrel")
 PLAIN: Final = ("", ".txt", ".dat", ".data")  # suffixes that say nothing
 PEEK: Final = 1 << 12  # bytes of the first line that are looked at
 
@@ -29,6 +30,8 @@ def kind_of(name: str) -> str:
 
     >>> kind_of("a.kg"), kind_of("a.user.csv.gz"), kind_of("sales.csv"), kind_of("a.ent"), kind_of("u1.base")
     ('kg', 'user', 'inter', 'ent', 'inter')
+    >>> kind_of("bm25.run.gz")
+    'inter'
     """
     path = Path(bare(name))
     if path.suffix not in SUFFIXES and (known := movielens.kind_of(path.name)):
@@ -36,7 +39,7 @@ def kind_of(name: str) -> str:
     if path.suffix in SUFFIXES:
         inner = Path(path.stem).suffix.removeprefix(".")
         return inner if inner in REQUIRED else "inter"
-    return "inter" if path.suffix in PLAIN else path.suffix.removeprefix(".")
+    return "inter" if path.suffix in (*PLAIN, *TREC) else path.suffix.removeprefix(".")
 
 
 def format_of(source: Input) -> str | None:
@@ -47,6 +50,8 @@ def format_of(source: Input) -> str | None:
         # Anybody may call a file ratings.csv; GroupLens' has a header of its own.
         header = movielens.HEADERS.get(name)
         return "movielens" if header and first_line(source) == header else SUFFIXES[suffix]
+    if suffix in TREC:
+        return "trec"
     if atomic.is_header(first_line(source)):
         return "atomic"
     if movielens.kind_of(name):
