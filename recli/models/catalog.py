@@ -38,6 +38,11 @@ CATALOG: Final[Mapping[str, Entry]] = {
         path="recli.models.factor.als:ALS", summary="implicit matrix factorisation by alternating least squares"
     ),
     "bpr": Entry(path="recli.models.factor.bpr:BPR", summary="matrix factorisation by pairwise ranking"),
+    "baseline": Entry(
+        path="recli.models.rating.baseline:Baseline",
+        summary="the mean rating, a user bias and an item bias",
+        task="rating",
+    ),
 }
 
 
