@@ -167,6 +167,19 @@ class Queries:
             replaced=self.replaced,
         )
 
+    def take(self, rows: Longs) -> Queries:
+        """The queries of any rows, in their order; a row may be taken several times."""
+        lengths = self.lengths[rows]
+        indptr = np.append(0, np.cumsum(lengths))
+        events = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], lengths)
+        return Queries(
+            user=self.user[rows],
+            indptr=indptr,
+            item=self.item[events],
+            time=None if self.time is None else self.time[events],
+            replaced=self.replaced,
+        )
+
     @cached_property
     def lengths(self) -> Longs:
         """Events in the history of each query."""

@@ -27,12 +27,14 @@ def top_k(
     *,
     seen: tuple[Longs, Ints] | None = None,
     allowed: NDArray[np.bool_] | None = None,
+    candidates: tuple[Longs, Ints] | None = None,
     progress: Callable[[int, int, str], None] = lambda done, total, note: None,
 ) -> tuple[Ints, Floats]:
     """The k best items of each query: codes, int32 (queries, k), and scores, float32 (queries, k), best first.
 
     Of equal scores the lower code comes first. What is not to be listed: the items ``seen = (indptr, items)`` of a
-    query, where ``allowed`` (items,) is false, and what the scorer cannot score. A short list ends in (-1, -inf).
+    query, where ``allowed`` (items,) is false, whatever is not among the ``candidates = (indptr, items)`` of a query,
+    where there are such, and what the scorer cannot score. A short list ends in (-1, -inf).
     Memory for a block of queries is all that is used beside the result.
 
     Raises:
@@ -53,9 +55,20 @@ def top_k(
     for start in range(0, len(queries), size):
         block = slice(start, start + size)
         scores = scorer.score(queries[block])
+        if candidates is not None:
+            scores = _only(scores, candidates[0][start : start + size + 1], candidates[1])
         sound = topk.top_k(scores, indptr[start : start + size + 1], items, mask, codes[block], best[block])
         if not sound.all():
             raise RecliError(Exit.DATA, "the model gives NaN for a score", hint="recli check looks into the file")
         progress(min(start + size, len(queries)), len(queries), "users")
     short = ((0, 0), (0, k - width))
     return np.pad(codes, short, constant_values=-1), np.pad(best, short, constant_values=-np.inf)
+
+
+def _only(scores: Floats, indptr: Longs, items: Ints) -> Floats:
+    """The scores of some items of each row, and -inf for all others."""
+    row = np.repeat(np.arange(len(scores)), np.diff(indptr))
+    item = items[indptr[0] : indptr[-1]]
+    kept = np.full_like(scores, -np.inf)
+    kept[row, item] = scores[row, item]
+    return kept

@@ -33,7 +33,7 @@ class Scorer(Protocol):
         ...
 
     def score_pairs(self, queries: Queries, items: Ints) -> Floats:
-        """Scores of one item a query, float32 (queries,)."""
+        """Scores of one item a query, float32 (queries,); the item -1 is one that is not known."""
         ...
 
 
@@ -74,7 +74,7 @@ class ItemScores:
 
     def score_pairs(self, queries: Queries, items: Ints) -> Floats:
         """The items' scores."""
-        return self.item[items]
+        return np.where(items >= 0, self.item[items], np.float32(-np.inf))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ class ItemWeights:
         query = np.repeat(np.arange(len(queries)), np.diff(past.indptr))
         entries = np.asarray(self.weights[past.indices, items[query]], np.float64).reshape(-1)
         scores = np.bincount(query, entries, minlength=len(queries)).astype(np.float32)
-        scores[queries.lengths == 0] = -np.inf
+        scores[(queries.lengths == 0) | (items < 0)] = -np.inf
         return scores
 
 
@@ -142,7 +142,7 @@ class Factors:
         scores: Floats = np.einsum("qf,qf->q", rows, self.item[items])
         if self.bias is not None:
             scores += self.bias[items]
-        scores[cannot] = -np.inf
+        scores[cannot | (items < 0)] = -np.inf
         return scores
 
     def _rows(self, queries: Queries) -> tuple[Floats, NDArray[np.bool_]]:

@@ -127,6 +127,19 @@ def pairs_are_scored_alike(name: str, folder: Path) -> None:
     np.testing.assert_allclose(pairs, expected, rtol=1e-5, atol=1e-5 * np.abs(scores).max())
 
 
+def unknown_items_are_safe(name: str, folder: Path) -> None:
+    """The item -1: "cannot", or what the model says of an item that it knows nothing of; never another item's score."""
+    queries = tiny().queries()[:6]
+    items = np.array([0, -1, 3, -1, 5, 1], np.int32)
+    known = np.maximum(items, 0)
+    scores = fitted(name).score_pairs(queries, items)
+    assert not np.isnan(scores).any()
+    assert not np.isposinf(scores).any()
+    assert (scores[items >= 0] == fitted(name).score_pairs(queries, known)[items >= 0]).all()
+    alone = [fitted(name).score_pairs(queries[at : at + 1], items[at : at + 1])[0] for at in (1, 3)]
+    np.testing.assert_allclose(scores[items < 0], alone, rtol=1e-5)
+
+
 def strangers_are_safe(name: str, folder: Path) -> None:
     """Unknown or known, with or without a history, replaced or not: no NaN, nothing infinite but -inf for "cannot"."""
     for replaced in (False, True):
@@ -196,6 +209,7 @@ CHECKS: tuple[Check, ...] = (
     batch_equals_one_by_one,
     pairs_are_scored_alike,
     strangers_are_safe,
+    unknown_items_are_safe,
     does_not_touch_its_input,
     parameters_survive_json,
     every_parameter_is_documented,

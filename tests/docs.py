@@ -23,10 +23,12 @@ def models() -> str:
 
 
 def metrics() -> str:
-    from recli.metrics import METRICS, on_lists
+    from recli.metrics import METRICS
 
-    listed = {name: metric for name, metric in METRICS.items() if on_lists(metric)}
-    rows = [f"| `{name}@k` | `{metric.definition}` | {metric.summary} |" for name, metric in listed.items()]
+    rows = [
+        f"| `{name}{'@k' if metric.takes_cutoff else ''}` | `{metric.definition}` | {metric.summary} |"
+        for name, metric in METRICS.items()
+    ]
     return "\n".join(["| metric | definition | what it is |", "|---|---|---|", *rows])
 
 

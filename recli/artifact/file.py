@@ -87,14 +87,26 @@ def save(target: Path, header: Header, payload: Payload) -> str:
 
 def _write(out: IO[bytes], header: dict[str, Any], payload: Any) -> None:
     if isinstance(payload, Document):
-        text = json.dumps({"header": {"digest": "0" * 64, **header}, **payload}, indent=1, allow_nan=False)
-        out.write(text.encode() + b"\n")
+        out.write(_text({"header": {"digest": "0" * 64, **header}, **payload}).encode())
     elif isinstance(payload, Mapping):
         from recli.artifact import npz
 
         npz.write(out, header, payload)
     else:
         parquet.write(out, header, payload)
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    """The document as JSON, for people; but a value that holds nothing but columns has a column a line."""
+    parts = []
+    for name, value in document.items():
+        if isinstance(value, Mapping) and value and all(isinstance(column, list) for column in value.values()):
+            lines = [f"  {json.dumps(key)}: {json.dumps(column, allow_nan=False)}" for key, column in value.items()]
+            text = "{\n" + ",\n".join(lines) + "\n }"
+        else:
+            text = json.dumps(value, indent=1, allow_nan=False).replace("\n", "\n ")
+        parts.append(f" {json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def _seal(out: IO[bytes]) -> str:

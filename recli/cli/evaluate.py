@@ -9,110 +9,139 @@ import typer
 
 from recli.cli import options as opt
 from recli.cli.console import Console, print_paths, print_table
+from recli.cli.judging import judging
 from recli.cli.recommend import request
 from recli.errors import Exit, RecliError
 
 if TYPE_CHECKING:
     from recli.metrics import Assertion
-    from recli.pipeline.evaluate import Plan
+    from recli.pipeline.evaluate import Asked, Plan
     from recli.pipeline.events import Source
+    from recli.pipeline.gate import Gate
     from recli.pipeline.recommend import Request
     from recli.pipeline.step import Output
 
 EXAMPLE = "Example: recli evaluate ml-100k.ease.recs.parquet --metrics ndcg@10,mrr@10 --assert 'ndcg@10>=0.30'"
-DEFAULT = ("recall", "mrr", "ndcg", "hit", "precision")  # at 10
 
 
-@opt.takes(request, opt.making, opt.source)
+@opt.takes(judging, request, opt.making, opt.source)
 def command(
     console: Console,
+    judging: "Asked",
     request: "Request",
     making: opt.Making,
     source: "Source",
     inputs: opt.Inputs = None,
-    metrics: Annotated[
-        str | None, typer.Option("--metrics", metavar="M@K,...", help="What to measure; recli metrics lists them.")
-    ] = None,
-    dialect: Annotated[
-        str, typer.Option("--dialect", metavar="NAME", help="By another library's definitions: recbole, ranx, ...")
-    ] = "recli",
-    truth: Annotated[
-        Path | None, typer.Option("--truth", metavar="FILE", help="The held-out rows, if not the split's.")
+    by: Annotated[
+        list[str] | None,
+        typer.Option("--by", metavar="GROUPS", help="user.COL, item.COL, user-activity, item-popularity."),
     ] = None,
     asserted: Annotated[
         list[str] | None,
         typer.Option("--assert", metavar="'M@K>=X'", help="Exit 1 where it does not hold; may be repeated."),
     ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option("--baseline", metavar="FILE", help="Metrics of before, written by -o.")
+    ] = None,
+    max_drop: Annotated[
+        str, typer.Option("--max-drop", metavar="X|X%", help="Exit 1 where a metric fell by more than that. [0]")
+    ] = "0",
     per_user: Annotated[
         Path | None, typer.Option("--per-user", metavar="FILE", help="Write the values of every user.")
     ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse what leaks from the truth into train.")] = False,
     as_json: opt.Json = False,
 ) -> None:
-    """Measure lists, or a model, against the rows that were held out.
+    """Measure lists, predictions, or a model, against the rows that were held out.
 
-    Lists of another program are a table with a user, an item and a rank or a score; --truth names what to hold them to.
+    What another program made is a table with a user, an item and a rank or a score; --truth names what to hold it to.
     A model takes all of recommend's options. The result is a table on a terminal, TSV on a pipe, or JSON; -o writes it.
     """
     from dataclasses import replace
 
-    from recli.metrics import METRICS, parse, parse_assertion
-    from recli.metrics.dialects import DIALECTS
+    from recli.metrics import parse_assertion
 
-    table = METRICS if dialect == "recli" else DIALECTS[opt.choice("--dialect", dialect, ("recli", *DIALECTS))]
-    assertions = [parse_assertion(text, table) for text in asserted or ()]
-    chosen = metrics or ",".join(f"{name}@10" for name in DEFAULT if name in table)
-    wanted = parse(",".join([chosen, *(str(assertion.metric) for assertion in assertions)]), table)
+    assertions = [parse_assertion(text, judging.table) for text in asserted or ()]
     paths = opt.inputs_of(console, inputs, making.path)
     if per_user is not None and str(per_user) == "-":
         raise RecliError(Exit.USAGE, "--per-user takes a file", hint="stdout is for the metrics")
-    from recli.pipeline.evaluate import Asked, plan, write_per_user
+    from recli.pipeline.evaluate import plan, refuse, write_per_user
+    from recli.pipeline.gate import open_gate
 
-    asked = Asked(metrics=wanted, table=table, dialect=dialect, truth=truth, request=replace(request, source=source))
+    gate = None if baseline is None else open_gate(baseline, max_drop, judging.table)
+    if gate is None and max_drop != "0":
+        raise RecliError(Exit.USAGE, "--max-drop is from a --baseline", hint="--baseline names the metrics of before")
+    also = [assertion.metric for assertion in assertions]
+    if gate is not None and not judging.metrics:
+        judging = replace(judging, metrics=gate.metrics)
+    asked = replace(judging, also=also, by=tuple(by or ()), request=replace(request, source=source), strict=strict)
     out = making.output(console)
     tables = opt.Making(None if per_user is None else str(per_user), making.force, making.overwrite).output(console)
     documents = {}
     for path in paths:
         planned = plan(path, asked, out)
+        documents[path] = document = _document(planned, making, out, strict)
+        for leak in document["leaks"]:
+            console.note(f"warning: {path}: {leak}")
+        if strict:
+            refuse(document["leaks"], path)
         if per_user is not None:
             write_per_user(planned, tables)
-        documents[path] = _document(planned, making, out)
     if making.path is None:
         _print(documents, as_json)
     elif not making.to_stream:
         print_paths(document["path"] for document in documents.values())
-    _verdict(documents, assertions, console)
+    _verdict(documents, assertions, gate, console)
 
 
-def _document(chosen: "Plan", making: opt.Making, out: "Output") -> dict[str, Any]:
-    """The metrics of one input, written where that was asked for."""
+def _document(chosen: "Plan", making: opt.Making, out: "Output", strict: bool) -> dict[str, Any]:
+    """The metrics of one input, written where that was asked for; with every user's values, which are not printed."""
     from recli.artifact import load
-    from recli.pipeline.evaluate import write
+    from recli.pipeline.evaluate import columns_of, write
 
     if making.path is None:
-        return {"header": chosen.step.describe(), **chosen.result.document}
-    path = write(chosen, out)
-    return {"path": path, **(chosen.result.document if making.to_stream else load(path).document)}
+        return {"header": chosen.step.describe(), **chosen.result.document, "per_user": columns_of(chosen.result)}
+    path = write(chosen, out, strict=strict)
+    if making.to_stream:
+        return {"path": path, **chosen.result.document, "per_user": columns_of(chosen.result)}
+    return {"path": path, **load(path).document}
 
 
 def _print(documents: dict[Path, dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        values = list(documents.values())
+        values = [{name: value for name, value in one.items() if name != "per_user"} for one in documents.values()]
         one = values[0] if len(values) == 1 else {"results": values}
         sys.stdout.write(json.dumps(one, indent=1, allow_nan=False) + "\n")
         sys.stdout.flush()
         return
-    several = len(documents) > 1
-    columns = [*(["input"] if several else []), "metric", "value", "warm", "users", "no_list"]
-    counted = ("value", "warm", "users", "users_without_list")
     rows = [
-        [*([str(path)] if several else []), name, *(entry[fact] for fact in counted)]
+        {**({"input": str(path)} if len(documents) > 1 else {}), "metric": name, **row}
         for path, document in documents.items()
         for name, entry in document["metrics"].items()
+        for row in _rows(entry)
     ]
-    print_table(columns, rows, lambda cell: f"{cell:.4f}" if isinstance(cell, float) else f"{cell}")
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    order = ("input", "metric", "group", "value", "user_mean", "warm", "users", "queries", "pairs", "no_list")
+    columns.sort(key=order.index)
+    cells = [[row.get(column) for column in columns] for row in rows]
+    print_table(columns, cells, lambda cell: f"{cell:.4f}" if isinstance(cell, float) else f"{cell}")
 
 
-def _verdict(documents: dict[Path, dict[str, Any]], assertions: "list[Assertion]", console: Console) -> None:
+def _rows(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the table shows of a metric: itself, and a row for every group."""
+    shown = {name: entry[name] for name in ("value", "user_mean", "warm", "users", "queries", "pairs") if name in entry}
+    empty = entry.get("users_without_list", entry.get("queries_without_list"))
+    rows = [shown | ({} if empty is None else {"no_list": empty})]
+    for name, part in entry.get("by", {}).items():
+        for label, group in part["groups"].items():
+            rows.append({"group": f"{name}={label}", **group})
+        rows.append({"group": f"{name}: gap", "value": part["gap"]})
+    return rows
+
+
+def _verdict(
+    documents: dict[Path, dict[str, Any]], assertions: "list[Assertion]", gate: "Gate | None", console: Console
+) -> None:
     failed = False
     for path, document in documents.items():
         for assertion in assertions:
@@ -124,5 +153,11 @@ def _verdict(documents: dict[Path, dict[str, Any]], assertions: "list[Assertion]
                 failed = True
                 bound = f"not {assertion.op} {assertion.bound:g}"
                 sys.stderr.write(f"recli: assertion failed: {path}: {said}, {bound}\n")
+        for verdict in gate.verdicts(document, path) if gate is not None else ():
+            if verdict.holds:
+                console.note(f"no drop: {verdict.said}")
+            else:
+                failed = True
+                sys.stderr.write(f"recli: assertion failed: {path}: {verdict.said}\n")
     if failed:
         raise typer.Exit(Exit.VERDICT)

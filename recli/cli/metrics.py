@@ -21,18 +21,14 @@ def command(
     as_json: opt.Json = False,
 ) -> None:
     """List the metrics, or explain one: its formula and what is counted."""
-    from recli.metrics import METRICS, on_lists
-
-    measurable = {name: metric for name, metric in METRICS.items() if on_lists(metric)}
+    from recli.metrics import METRICS
 
     if name is None:
         if as_json:
-            listed = [{"name": n, "definition": m.definition, "summary": m.summary} for n, m in measurable.items()]
+            listed = [{"name": n, "definition": m.definition, "summary": m.summary} for n, m in METRICS.items()]
             sys.stdout.write(json.dumps(listed, indent=1) + "\n")
         else:
-            print_table(
-                ("metric", "definition", "summary"), [(n, m.definition, m.summary) for n, m in measurable.items()]
-            )
+            print_table(("metric", "definition", "summary"), [(n, m.definition, m.summary) for n, m in METRICS.items()])
         return
     if name.lower() not in METRICS:
         raise RecliError(Exit.USAGE, f"there is no metric {name!r}", hint=nearest(name, METRICS))

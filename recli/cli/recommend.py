@@ -28,6 +28,9 @@ def request(
     items: Annotated[str | None, typer.Option("--items", metavar="ID,...|@FILE", help="Recommend only these.")] = None,
     exclude: Annotated[str | None, typer.Option("--exclude", metavar="ID,...|@FILE", help="Never these.")] = None,
     allow_seen: Annotated[bool, typer.Option("--allow-seen", help="Also what the user has already.")] = False,
+    rolling: Annotated[
+        bool, typer.Option("--rolling", help="A query for every held-out row, with the history before it.")
+    ] = False,
     split: Annotated[Path | None, typer.Option("--split", metavar="FILE", help="The split, if it was moved.")] = None,
 ) -> "Request":
     """The options that say to whom what is recommended."""
@@ -42,6 +45,7 @@ def request(
         exclude=given[2] or (),
         files=[ids.file for ids in given if ids is not None and ids.file is not None],
         allow_seen=allow_seen,
+        rolling=rolling,
         split=split,
     )
 

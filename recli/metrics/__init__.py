@@ -16,19 +16,16 @@ from recli.metrics.metric import Metric as Metric
 from recli.metrics.table import METRICS as METRICS
 
 
-def on_lists(metric: Metric) -> bool:
-    """Whether lists, the truth and train are all that a metric is computed from: what `recli evaluate` has at hand."""
-    return metric.kind != "pairs" and set(metric.needs) <= {"train", "gains"}
-
-
 class Wanted(NamedTuple):
-    """A metric, at a cut-off if it takes one; its text is what the user wrote."""
+    """A metric, at a cut-off if it takes one, over some candidates if not all; its text is what the user wrote."""
 
     name: str
     k: int | None = None
+    candidates: str = ""  # such as s100: what is measured over a sample is not to be taken for the same metric
 
     def __str__(self) -> str:
-        return self.name if self.k is None else f"{self.name}@{self.k}"
+        of = f"[{self.candidates}]" if self.candidates else ""
+        return f"{self.name}{of}" if self.k is None else f"{self.name}@{self.k}{of}"
 
 
 def parse(text: str, table: Mapping[str, Metric] = METRICS) -> list[Wanted]:
@@ -47,18 +44,22 @@ def parse(text: str, table: Mapping[str, Metric] = METRICS) -> list[Wanted]:
 
 
 def _parse_one(text: str, table: Mapping[str, Metric]) -> Wanted:
-    name, at, k = (part.strip() for part in text.lower().partition("@"))
+    match = re.fullmatch(r"([^@\[\]]*)(@[^@\[\]]*)?(?:\[([a-z]+[0-9]*)\])?", text.strip().lower())
+    if not match:
+        raise RecliError(Exit.USAGE, f"{text.strip()!r} is no metric", hint="such as ndcg@10, or ndcg@10[s100]")
+    name, k, candidates = match[1].strip(), (match[2] or "").strip(), match[3] or ""
     if name not in table:
         raise RecliError(Exit.USAGE, f"there is no metric {name!r}", hint=nearest(name, table))
     if not table[name].takes_cutoff:
-        if at:
+        if k:
             raise RecliError(Exit.USAGE, f"{name} takes no cut-off", hint=name)
-        return Wanted(name)
-    if not at:
+        return Wanted(name, None, candidates)
+    if not k:
         raise RecliError(Exit.USAGE, f"{name} needs a cut-off", hint=f"such as {name}@10")
-    if not re.fullmatch(r"0*[1-9][0-9]*", k):
-        raise RecliError(Exit.USAGE, f"a cut-off is a whole number above 0, not {k!r}", hint=f"such as {name}@10")
-    return Wanted(name, int(k))
+    at = k[1:].strip()
+    if not re.fullmatch(r"0*[1-9][0-9]*", at):
+        raise RecliError(Exit.USAGE, f"a cut-off is a whole number above 0, not {at!r}", hint=f"such as {name}@10")
+    return Wanted(name, int(at), candidates)
 
 
 OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {

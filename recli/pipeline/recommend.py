@@ -1,7 +1,8 @@
 """recommend: a model in, lists out. The lists themselves are made here for `evaluate` too."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,18 +11,22 @@ import polars as pl
 
 from recli.artifact import Artifact, load
 from recli.errors import Exit, RecliError
-from recli.interactions import Queries, encode
+from recli.interactions import encode
 from recli.models import store
+from recli.pipeline.audience import Audience, of_users, rolling
 from recli.pipeline.events import Events, Source, check_parent, open_events, parent_path
 from recli.pipeline.names import stem
 from recli.pipeline.step import Input, Output, Product, Step, perform
 from recli.ranking import top_k
-from recli.schema import ITEM, PARTS, USER
+from recli.schema import ITEM, PARTS, QUERY, SCORE, USER
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from recli.scorers import Scorer
+
+    # What the candidates of every row of an audience are, as codes: (indptr (rows + 1,), items).
+    Drawn = Callable[[Audience, pl.Series], tuple[NDArray[np.int64], NDArray[np.int32]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +44,7 @@ class Request:
     exclude: Sequence[str] = ()
     files: Sequence[Path] = ()
     allow_seen: bool = False
+    rolling: bool = False
     split: Path | None = None
     source: Source = field(default_factory=Source)
 
@@ -52,11 +58,11 @@ class Request:
 class Lists:
     """Top-k lists as codes.
 
-    ``users`` (n,) String; ``codes`` (n, k) int32 into the model's items, -1 where a list is short; ``scores`` (n, k)
-    float32; ``unknown`` counts the users that the model does not know.
+    ``rows`` (n,) says whose they are: a user, or a user and a query; ``codes`` (n, k) int32 into the model's items, -1
+    where a list is short; ``scores`` (n, k) float32; ``unknown`` counts the rows of users that the model does not know.
     """
 
-    users: pl.Series
+    rows: pl.DataFrame
     items: pl.Series
     codes: "NDArray[np.int32]"
     scores: "NDArray[np.float32]"
@@ -93,7 +99,8 @@ class Task:
         """What the lists are: for which phase, of which candidates, with what was seen left out or not."""
         narrowed = self.request.items is not None or self.request.exclude
         seen = "allowed" if self.request.allow_seen else "masked"
-        return {"phase": self.phase, "candidates": "given" if narrowed else "all", "seen": seen}
+        facts = {"phase": self.phase, "candidates": "given" if narrowed else "all", "seen": seen}
+        return facts | ({"history": "rolling"} if self.request.rolling else {})
 
 
 def recommend(path: Path, request: Request, output: Output) -> Path:
@@ -118,7 +125,7 @@ def recommend(path: Path, request: Request, output: Output) -> Path:
         also_read=request.files,
         modules=["recli.pipeline.recommend", task.scorer_module],
     )
-    return perform(step, output, lambda: _product(rank(task, output), task))
+    return perform(step, output, lambda: _product(task, output))
 
 
 def load_model(path: Path) -> Artifact:
@@ -143,10 +150,15 @@ def open_task(artifact: Artifact, request: Request) -> Task:
     events = _training_events(artifact, request)
     given = None
     if request.history is not None:
+        if request.rolling:
+            raise RecliError(Exit.USAGE, "--rolling takes the histories from the split", hint="leave out --history")
         if request.users is not None or request.phase is not None:
             raise RecliError(Exit.USAGE, "--history names the users itself", hint="leave out --users and --phase")
         given = open_events(request.history, request.source).of_interactions()
     phase = "history" if given is not None else _resolve_phase(request, events)
+    if request.rolling and phase == "all":
+        hint = "recli split holds rows out; --phase valid or test takes them"
+        raise RecliError(Exit.USAGE, "--rolling asks once for every row that is held out", where=events.path, hint=hint)
     return Task(artifact=artifact, request=request, events=events, given=given, phase=phase)
 
 
@@ -176,25 +188,38 @@ def _resolve_phase(request: Request, events: Events) -> str:
     return request.phase
 
 
-def rank(task: Task, output: Output) -> Lists:
-    """The k best items for everybody who is asked for."""
+def rank(task: Task, output: Output, k: int | None, candidates: "Drawn | None" = None) -> Lists:
+    """The k best items for everybody who is asked for, of all or of the ``candidates`` of each row of the audience.
+
+    Without k every candidate is listed.
+    """
     users, items, scorer = open_model(task.artifact)
-    history, seen, wanted = _populations(task)
-    queries = Queries.of(wanted, history, users, items, replaced=task.given is not None)
-    masked = None if task.request.allow_seen else Queries.of(wanted, seen, users, items)
-    codes, scores = top_k(
-        scorer,
-        queries,
-        task.request.k,
-        seen=None if masked is None else (masked.indptr, masked.item),
-        allowed=_allowed(items, task.request, output),
-        progress=output.progress,
-    )
+    audience = audience_of(task, users, items)
+    drawn = None if candidates is None else candidates(audience, items)
+    if k is None:
+        k = len(items) if drawn is None else int(np.diff(drawn[0]).max(initial=1))
+    shape = (len(audience), k)
+    codes, scores = np.full(shape, -1, np.int32), np.full(shape, -np.inf, np.float32)
+    allowed = _allowed(items, task.request, output)
+    for block in audience.blocks():
+        codes[block.rows], scores[block.rows] = top_k(
+            scorer,
+            block.queries,
+            k,
+            seen=block.seen,
+            allowed=allowed,
+            candidates=None if drawn is None else (drawn[0][block.rows.start : block.rows.stop + 1], drawn[1]),
+            progress=partial(_onwards, output, block.rows.start, len(audience)),
+        )
     unserved = int((codes[:, :1] < 0).sum())
     if unserved:
-        output.note(f"{unserved:,} of {len(wanted):,} users get no list: the model cannot score them")
-    unknown = int((queries.user < 0).sum())
-    return Lists(users=wanted, items=items, codes=codes, scores=scores, unknown=unknown)
+        what = "queries" if task.request.rolling else "users"
+        output.note(f"{unserved:,} of {len(audience):,} {what} get no list: the model cannot score them")
+    return Lists(rows=audience.rows, items=items, codes=codes, scores=scores, unknown=int((audience.user < 0).sum()))
+
+
+def _onwards(output: Output, start: int, total: int, done: int, of: int, what: str) -> None:
+    output.progress(start + done, total, what)
 
 
 def open_model(artifact: Artifact) -> "tuple[pl.Series, pl.Series, Scorer]":
@@ -213,25 +238,36 @@ def open_model(artifact: Artifact) -> "tuple[pl.Series, pl.Series, Scorer]":
         raise RecliError(Exit.DATA, f"is no model file: {error} is missing", where=artifact.path) from error
 
 
-def _populations(task: Task) -> tuple[pl.DataFrame, pl.DataFrame, pl.Series]:
-    """The rows that are history, the rows that count as seen, and the users."""
+def audience_of(task: Task, users: pl.Series, items: pl.Series, wanted: pl.Series | None = None) -> Audience:
+    """Who is asked for, with what is history and what counts as seen; ``users`` and ``items`` are the model's.
+
+    ``wanted`` are the users where they are not those of the phase.
+    """
+    request = task.request
     if task.given is not None:
         rows = task.given.part(*PARTS)
-        return rows, rows, rows[USER].unique(maintain_order=True)
+        wanted = rows[USER].unique(maintain_order=True)
+        return of_users(wanted, rows, None if request.allow_seen else rows, users, items, replaced=True)
     events = task.events
     if task.phase == "all":
         history = seen = events.part(*PARTS)
-        wanted = seen[USER].unique(maintain_order=True)
+        whose = seen
     else:
-        # What the model was fitted on is its history, up to the phase.
         before = [part for part in ("train", "valid") if task.phase == "test" or part == "train"]
+        seen, held_out = events.part(*before), events.part(task.phase)
+        if request.rolling:
+            asked = held_out if request.users is None else held_out.filter(pl.col(USER).is_in(list(request.users)))
+            return rolling(seen, asked, users, items, mask=not request.allow_seen)
+        # What the model was fitted on is its history, up to the phase.
         fit_on: list[str] = task.artifact.header.more["fit_on"]
-        history = events.part(*[part for part in fit_on if part in before])
-        seen = events.part(*before)
-        wanted = events.part(task.phase)[USER].unique(maintain_order=True)
-    if task.request.users is not None:
-        wanted = pl.Series(USER, list(dict.fromkeys(task.request.users)), pl.String)
-    return history, seen, wanted
+        kept = [part for part in fit_on if part in before]
+        history = seen if kept == before else events.part(*kept)
+        whose = held_out
+    if wanted is None:
+        wanted = whose[USER].unique(maintain_order=True)
+    if request.users is not None:
+        wanted = pl.Series(USER, list(dict.fromkeys(request.users)), pl.String)
+    return of_users(wanted, history, None if request.allow_seen else seen, users, items)
 
 
 def _allowed(items: pl.Series, request: Request, output: Output) -> "NDArray[np.bool_] | None":
@@ -248,27 +284,50 @@ def _allowed(items: pl.Series, request: Request, output: Output) -> "NDArray[np.
     return allowed
 
 
-def _product(lists: Lists, task: Task) -> Product:
+def _product(task: Task, output: Output) -> Product:
+    k = task.request.k
+    # One place more tells whether the last one is tied with what was left out.
+    lists = rank(task, output, k + 1)
+    tied = ties(lists.codes, lists.scores, k)
+    lists = replace(lists, codes=lists.codes[:, :k], scores=lists.scores[:, :k])
     frame = lists_frame(lists)
+    users = lists.rows[USER].n_unique()
     more = task.facts | {
-        "k": task.request.k,
+        "k": k,
         "model": task.artifact.header.more["model"],
-        "users": len(lists.users),
+        "fit_on": task.artifact.header.more["fit_on"],
+        "users": users,
         "unknown_users": lists.unknown,
+        "ties": tied,
     }
-    summary = f"{frame.height:,} recommendations for {len(lists.users):,} users, phase {task.phase}"
+    whom = f"{users:,} users" if not task.request.rolling else f"{lists.rows.height:,} queries of {users:,} users"
+    summary = f"{frame.height:,} recommendations for {whom}, phase {task.phase}"
     return Product(payload=frame, more=more, summary=summary)
 
 
+def ties(codes: "NDArray[np.int32]", scores: "NDArray[Any]", k: int) -> float | None:
+    """The share of lists whose k-th item has the score of the next one, so that chance, or a rule, drew the line.
+
+    None where it cannot be told: no list, or nothing below k.
+    """
+    listed = codes[:, 0] >= 0
+    if codes.shape[1] <= k or not listed.any():
+        return None
+    tied = (codes[:, k] >= 0) & (scores[:, k - 1] == scores[:, k])
+    return float(tied[listed].mean())
+
+
 def lists_frame(lists: Lists) -> pl.DataFrame:
-    """``user_id, item_id, rank, score``: a row for each place of each list, from rank 1."""
+    """``user_id, item_id, rank, score``, and ``query`` where there are such: a row for each place, from rank 1."""
     rows, places = np.nonzero(lists.codes >= 0)
     codes = lists.codes[rows, places]
+    more = {QUERY: lists.rows[QUERY].gather(rows)} if QUERY in lists.rows.columns else {}
     return pl.DataFrame(
         {
-            USER: lists.users.gather(rows),
+            USER: lists.rows[USER].gather(rows),
+            **more,
             ITEM: lists.items.gather(codes),
             "rank": (places + 1).astype(np.int32),
-            "score": lists.scores[rows, places],
+            SCORE: lists.scores[rows, places],
         }
     )

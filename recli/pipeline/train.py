@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from recli.errors import Exit, RecliError
 from recli.interactions import Interactions
 from recli.model import Run, configure
@@ -92,5 +94,8 @@ def _fit(events: Events, chosen: catalog.Chosen, model: Any, run: Run, fit_on: S
         "items": data.n_items,
         "interactions": len(data),
     }
+    if chosen.task == "rating" and data.rating is not None:
+        rating = data.rating.astype(np.float64)
+        more["rating"] = {"low": float(rating.min()), "mean": float(rating.mean()), "high": float(rating.max())}
     what = f"{chosen.name} on {len(data):,} interactions ({data.n_users:,} users, {data.n_items:,} items)"
     return Product(payload=payload, more=more, summary=f"{what}, fit {seconds:.2f} s")

@@ -1,0 +1,59 @@
+"""recli predict."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recli.cli import options as opt
+from recli.cli.console import Console, print_paths
+
+if TYPE_CHECKING:
+    from recli.pipeline.events import Source
+
+EXAMPLE = "Example: recli predict ml-100k.baseline.npz --pairs pairs.csv"
+PHASES = ("valid", "test")
+
+
+@opt.takes(opt.making, opt.source)
+def command(
+    console: Console,
+    making: opt.Making,
+    source: "Source",
+    inputs: opt.Inputs = None,
+    pairs: Annotated[
+        Path | None, typer.Option("--pairs", metavar="FILE", help="A user and an item a row. [the held-out rows]")
+    ] = None,
+    phase: Annotated[
+        str | None, typer.Option("--phase", metavar="|".join(PHASES), help="Which held-out rows. [test]")
+    ] = None,
+    history: Annotated[
+        Path | None, typer.Option("--history", metavar="FILE", help="Other histories, for the users of --pairs.")
+    ] = None,
+    rolling: Annotated[
+        bool, typer.Option("--rolling", help="Score every held-out row from the history before it.")
+    ] = False,
+    split: Annotated[Path | None, typer.Option("--split", metavar="FILE", help="The split, if it was moved.")] = None,
+) -> None:
+    """Score pairs of a user and an item: those held out, or those of a file.
+
+    A model of ratings keeps to the scale it was trained on; where it knows neither the user nor the item the mean
+    rating stands, and stderr says how often. A second argument that is no model is taken for the pairs.
+    """
+    paths = opt.inputs_of(console, inputs, making.path)
+    if pairs is None and len(paths) == 2 and paths[1].suffix != ".npz":
+        paths, pairs = paths[:1], paths[1]
+    from recli.pipeline.predict import predict
+    from recli.pipeline.recommend import Request
+
+    request = Request(
+        phase=None if phase is None else opt.choice("--phase", phase, PHASES),
+        history=history,
+        rolling=rolling,
+        split=split,
+        source=source,
+    )
+    out = making.output(console)
+    made = [predict(path, pairs, request, out) for path in paths]
+    if not making.to_stream:
+        print_paths(made)

@@ -1,0 +1,132 @@
+"""What stands beside the interactions: the users' and the items' tables, for groups, diversity and calibration."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from recli.errors import Exit, RecliError, nearest
+from recli.interactions import encode, order_within
+from recli.pipeline.evaluate.slices import Slice, of_column, of_counts
+from recli.pipeline.evaluate.truth import Truth
+from recli.pipeline.events import Events, Source, check_parent, open_events
+from recli.pipeline.step import Input
+from recli.schema import ITEM, USER
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+KEYS = {"user": USER, "item": ITEM}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """Companion tables, opened; ``train`` are the rows that say how active a user and how popular an item is."""
+
+    tables: dict[str, Events] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, events: Events | None, given: "dict[str, Path]", names: Sequence[str]) -> "Beside":
+        """The tables that ``names``, such as ``user.gender``, speak of: given by hand, or recorded by the split.
+
+        Raises:
+            RecliError: there is no such table (exit 2), or it is not the one (exit 3).
+        """
+        tables = {}
+        for name in names:
+            role, dot, _ = name.partition(".")
+            if not dot:
+                continue
+            if role not in KEYS:
+                raise RecliError(Exit.USAGE, f"there is no table {role!r}", hint="user.COLUMN or item.COLUMN")
+            tables[role] = _open(role, events, given.get(role))
+        return cls(tables=tables)
+
+    def inputs(self) -> list[Input]:
+        """The files that are read."""
+        return [replace(item, role=role) for role, table in self.tables.items() for item in table.inputs[:1]]
+
+    def slices(self, by: Sequence[str], users: pl.Series, items: pl.Series, train: pl.DataFrame | None) -> list[Slice]:
+        """The groups that ``--by`` asks for, of users and items in the order of their codes."""
+        return [self._slice(name, users, items, train) for name in by]
+
+    def _slice(self, name: str, users: pl.Series, items: pl.Series, train: pl.DataFrame | None) -> Slice:
+        role = name.partition(".")[0]
+        if role in self.tables:
+            ids = users if role == "user" else items
+            return of_column(name, role, ids, self.tables[role].table.frame, KEYS[role])  # type: ignore[arg-type]
+        if train is None:
+            hint = "--split or --train names the rows it is counted in"
+            raise RecliError(Exit.USAGE, f"--by {name} needs the train rows", hint=hint)
+        if name == "user-activity":
+            distinct = users.unique(maintain_order=True)
+            counts = np.bincount(encode(train[USER], distinct) + 1, minlength=len(distinct) + 1)[1:]
+            return of_counts(name, "user", counts[encode(users, distinct)])
+        pairs = train.select(USER, ITEM).unique()
+        return of_counts(name, "item", np.bincount(encode(pairs[ITEM], items) + 1, minlength=len(items) + 1)[1:])
+
+    def facts(self, truth: Truth, columns: Sequence[str], train: pl.DataFrame | None) -> Truth:
+        """The truth with the items' features, and the users' histories in train, among its facts."""
+        if not columns:
+            return truth
+        features = features_of(self.tables["item"].table.frame, columns, truth.items)
+        facts = replace(truth.facts, features=features, categories=features)
+        if train is not None:
+            users = truth.rows[USER].unique(maintain_order=True)
+            owner, item = encode(train[USER], users), encode(train[ITEM], truth.items)
+            known = np.flatnonzero((owner >= 0) & (item >= 0))
+            indptr, rows = order_within(owner[known], None, len(users))
+            if len(users) == truth.rows.height:  # a query a user
+                facts = replace(facts, history_indptr=indptr, history_items=item[known][rows])
+        return replace(truth, facts=facts)
+
+
+def check_by(by: Sequence[str]) -> None:
+    """Refuse groups that there are none of (exit 2)."""
+    for name in by:
+        if name not in ("user-activity", "item-popularity") and name.partition(".")[0] not in KEYS:
+            hint = nearest(name, ("user-activity", "item-popularity")) + "; or user.COLUMN, item.COLUMN"
+            raise RecliError(Exit.USAGE, f"--by cannot be {name!r}", hint=hint)
+
+
+def features_of(table: pl.DataFrame, columns: Sequence[str], items: pl.Series) -> "csr_matrix":
+    """Items × values, 1 where an item has the value in one of the columns.
+
+    Raises:
+        RecliError: there is no such column, or it holds numbers (exit 2).
+    """
+    from scipy.sparse import csr_matrix
+
+    places: list[Any] = []
+    width = 0
+    for column in columns:
+        if column not in table.columns or column == ITEM:
+            hint = nearest(column, [name for name in table.columns if name != ITEM])
+            raise RecliError(Exit.USAGE, f"--features: the items' table has no column {column}", hint=hint)
+        values = table.select(ITEM, column).unique(ITEM, keep="first").explode(column).drop_nulls().unique()
+        if values[column].dtype.is_numeric():
+            raise RecliError(Exit.USAGE, f"--features: {column} holds numbers, not categories")
+        names = values[column].unique().sort()
+        places.append((encode(values[ITEM], items), encode(values[column], names) + width))
+        width += len(names)
+    row, value = (np.concatenate([pair[side] for pair in places]) for side in (0, 1))
+    known = row >= 0
+    return csr_matrix((np.ones(int(known.sum())), (row[known], value[known])), shape=(len(items), width))
+
+
+def _open(role: str, events: Events | None, given: Path | None) -> Events:
+    hint = f"--{role}-table names it"
+    if given is not None:
+        return open_events(given, Source())
+    if events is not None and events.artifact is not None and (parent := events.artifact.header.parent(role)):
+        path = events.path.resolve().parent / parent.path
+        if not path.exists():
+            raise RecliError(Exit.IO, f"the table of {role}s is not there", where=path, hint=hint)
+        table = open_events(path, Source())
+        check_parent(events.artifact.header, role, table.inputs[0].sha256, path, hint)
+        return table
+    where = None if events is None else events.path
+    raise RecliError(Exit.USAGE, f"there is no table of {role}s", where=where, hint=hint)

@@ -1,0 +1,270 @@
+"""Evaluating lists and predictions: recli's own, or those of another program."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from recli import sources
+from recli.artifact import Artifact
+from recli.errors import Exit, RecliError
+from recli.interactions import vocabulary
+from recli.metrics import Wanted
+from recli.pipeline.audience import numbered
+from recli.pipeline.evaluate import leaks
+from recli.pipeline.evaluate.asked import (
+    LABELS,
+    LISTS,
+    RATINGS,
+    Asked,
+    Plan,
+    deepest,
+    held_out,
+    not_empty,
+    split_metrics,
+)
+from recli.pipeline.evaluate.beside import Beside
+from recli.pipeline.evaluate.lists import named, ranked
+from recli.pipeline.evaluate.measure import Result, measure
+from recli.pipeline.evaluate.pairs import held_to, measure_pairs
+from recli.pipeline.evaluate.truth import truth_of
+from recli.pipeline.events import Events, Source, check_parent, open_events, parent_path
+from recli.pipeline.step import Input, Output
+from recli.schema import ITEM, QUERY, SCORE, USER
+
+TRAIN = ("train",)  # what a model was fitted on, where nothing is said of it
+
+
+def plan_lists(artifact: Artifact, asked: Asked, given: Events | None, output: Output) -> Plan:
+    """How to evaluate recli's lists.
+
+    Raises:
+        RecliError: a cut-off is deeper than the lists, or an option is for a model (exit 2).
+    """
+    more = artifact.header.more
+    rolling = more.get("history") == "rolling"
+    _only_lists(asked, artifact.path, f"holds lists made for phase {more['phase']}", more["phase"], rolling=rolling)
+    wanted = asked.wanted(LISTS)
+    _no_pairs(wanted, asked, artifact.path)
+    for one in wanted:
+        if one.k is not None and one.k > more["k"]:
+            message = f"holds lists of {more['k']}, too short for {one}"
+            raise RecliError(Exit.USAGE, message, where=artifact.path, hint=f"recli recommend -k {one.k}")
+    events = split_of(artifact, asked)
+    told = {name: more[name] for name in ("phase", "candidates", "seen", "history") if name in more}
+    reading = _Reading(asked, events, given, artifact.path, told, output)
+
+    def work() -> Result:
+        tied = more.get("ties") if deepest(wanted) == more["k"] else None
+        return reading.of_lists(artifact.frame(), wanted, more["phase"], fit_on=more.get("fit_on", TRAIN), tied=tied)
+
+    inputs = [Input(role="recs", path=artifact.path, sha256=artifact.digest), *as_truth(given)]
+    return Plan(step=asked.step(artifact.path, wanted, told, [*inputs, *reading.inputs()]), work=work)
+
+
+def plan_predictions(artifact: Artifact, asked: Asked, given: Events | None, output: Output) -> Plan:
+    """How to evaluate recli's predictions.
+
+    Raises:
+        RecliError: a metric is of lists, or an option is for a model (exit 2).
+    """
+    more = artifact.header.more
+    _only_lists(asked, artifact.path, "holds predictions", more["phase"], rolling=False)
+    wanted = asked.wanted(RATINGS if more["task"] == "rating" else LABELS)
+    _no_lists(wanted, asked, artifact.path)
+    events = split_of(artifact, asked)
+    told = {"phase": more["phase"], "candidates": "the predicted pairs", "fallbacks": more["fallbacks"]}
+    reading = _Reading(asked, events, given, artifact.path, told, output)
+
+    def work() -> Result:
+        frame = artifact.frame()
+        return reading.of_pairs(frame, wanted, more["phase"], fit_on=more.get("fit_on", TRAIN), task=more["task"])
+
+    inputs = [Input(role="preds", path=artifact.path, sha256=artifact.digest), *as_truth(given)]
+    return Plan(step=asked.step(artifact.path, wanted, told, [*inputs, *reading.inputs()]), work=work)
+
+
+def plan_foreign(path: Path, asked: Asked, given: Events | None, output: Output) -> Plan:
+    """How to evaluate what another program made: a user and an item a row, and a rank or a score.
+
+    The metrics say whether they are lists or predictions.
+
+    Raises:
+        RecliError: there is no truth, an option is for a model, or the metrics are of both kinds (exit 2).
+    """
+    _only_lists(asked, path, "holds what another program made", None, rolling=None)
+    lists = open_events(path, asked.request.source).of_interactions()
+    wanted = asked.wanted(LISTS)
+    of_lists, of_pairs = split_metrics(wanted, asked.table)
+    if of_lists and of_pairs:
+        message = f"{of_lists[0]} is of lists and {of_pairs[0]} of predictions"
+        raise RecliError(Exit.USAGE, message, where=path, hint="measure the one, then the other")
+    if given is None and of_lists:
+        hint = "--truth names the held-out rows"
+        raise RecliError(Exit.USAGE, "are lists of another program, which name no truth", where=path, hint=hint)
+    events = given if given is not None and given.is_split else None
+    told = {"phase": "given", "candidates": "unknown", "seen": "unknown"}
+    reading = _Reading(asked, events, given, path, told, output)
+
+    def work() -> Result:
+        frame = named(lists.table.frame, asked.columns, path, rated=given is None)
+        if of_pairs:
+            return reading.of_pairs(frame, wanted, "given", fit_on=TRAIN, task=None)
+        return reading.of_lists(frame, wanted, "given", fit_on=TRAIN, tied=None)
+
+    inputs = [*lists.inputs_as("preds" if of_pairs else "recs"), *as_truth(given)]
+    return Plan(step=asked.step(path, wanted, told, [*inputs, *reading.inputs()]), work=work)
+
+
+class _Reading:
+    """Lists or predictions, and what they are held to; ``events`` is the split behind them, where it is known."""
+
+    def __init__(
+        self,
+        asked: Asked,
+        events: Events | None,
+        given: Events | None,
+        path: Path,
+        told: Mapping[str, Any],
+        output: Output,
+    ) -> None:
+        self.asked, self.events, self.given, self.path, self.output = asked, events, given, path, output
+        self.train = None if asked.train is None else open_events(asked.train, asked.truth_source or Source())
+        self.facts = {**told, **asked.relevance.facts()}
+        around = events if events is not None else self.train if self.train is not None else given
+        names = [*asked.by, *(["item."] if asked.features else [])]
+        self.beside = Beside.open(around, dict(asked.companions), names)
+
+    def inputs(self) -> list[Input]:
+        """The files that are read beside the lists and the truth."""
+        own = [] if self.events is None or self.events is self.given else list(self.events.inputs)
+        train = [] if self.train is None else self.train.inputs_as("train")
+        return [*(item for item in own if item.role == "split"), *train, *self.beside.inputs()]
+
+    def of_lists(
+        self, frame: pl.DataFrame, wanted: Sequence[Wanted], phase: str, *, fit_on: Sequence[str], tied: float | None
+    ) -> Result:
+        train = self._part("train")
+        check_needs(wanted, self.asked, train=train is not None)
+        rows = held_out(self.events, phase, self.given, self.path)
+        if QUERY in frame.columns and QUERY not in rows.columns:
+            rows = numbered(rows)
+        elif QUERY in rows.columns and QUERY not in frame.columns:
+            raise RecliError(Exit.DATA, "has no column query, and the truth has", where=self.path, hint="--query-col")
+        relevant = not_empty(self.asked.relevance.select(rows, self.path), self.path)
+        known = vocabulary((relevant if train is None else train)[ITEM])
+        truth = truth_of(relevant, known, train, everybody=rows[USER], also=frame[ITEM])
+        truth = self.beside.facts(truth, self.asked.features, train)
+        # A place more than is measured, to tell what is tied at the cut.
+        descending = self.asked.dialect == "trec"
+        lists = ranked(frame, truth, deepest(wanted) + 1, self.path, descending_ids=descending)
+        uncounted = frame[USER].n_unique() - truth.rows[USER].n_unique()
+        if uncounted > 0:
+            self.output.detail(f"{uncounted:,} users of the lists have no relevant row and do not count")
+        slices = self.beside.slices(self.asked.by, truth.rows[USER], truth.items, train)
+        result = measure(replace(lists, tied=tied), truth, wanted, self.asked.table, self.facts, slices)
+        seen = None if self.facts["seen"] == "masked" else frame
+        return guarded(result, rows, self._part(*fit_on), seen, self.events)
+
+    def of_pairs(
+        self, frame: pl.DataFrame, wanted: Sequence[Wanted], phase: str, *, fit_on: Sequence[str], task: str | None
+    ) -> Result:
+        rows = None if self.given is None else held_out(self.events, phase, self.given, self.path)
+        if SCORE not in frame.columns:
+            raise RecliError(Exit.DATA, "has no column score", where=self.path, hint="--score-col names it")
+        pairs = held_to(frame, rows, self.path)
+        users, items = (pairs[name].unique(maintain_order=True) for name in (USER, ITEM))
+        slices = self.beside.slices(self.asked.by, users, items, self._part("train"))
+        relevance, table = self.asked.relevance, self.asked.table
+        result = measure_pairs(pairs, relevance, wanted, table, self.facts, self.path, task=task, slices=slices)
+        return guarded(result, pairs, self._part(*fit_on), None, self.events)
+
+    def _part(self, *names: str) -> pl.DataFrame | None:
+        """Rows of the split behind the lists, or those that ``--train`` names."""
+        if self.train is not None:
+            return self.train.part("train")
+        return None if self.events is None else self.events.part(*names)
+
+
+def guarded(
+    result: Result,
+    held: pl.DataFrame,
+    trained: pl.DataFrame | None,
+    lists: pl.DataFrame | None,
+    events: Events | None,
+) -> Result:
+    """The result with what the leak guard found; ``lists`` where what was seen may stand in them."""
+    found: list[str] = []
+    if trained is not None:
+        found += leaks.repeated(held, trained)
+        found += leaks.younger(held, trained, events)
+        found += [] if lists is None else leaks.listed(lists, trained)
+    return replace(result, document={**result.document, "leaks": found})
+
+
+def check_needs(wanted: Sequence[Wanted], asked: Asked, *, train: bool) -> None:
+    """Refuse a metric of lists that needs what is not at hand (exit 2)."""
+    have = {"gains"} | ({"train"} if train else set())
+    have |= {"features", "categories"} if asked.features else set()
+    have |= {"history"} if train and not asked.request.rolling else set()
+    hints = {
+        "train": "--split or --train names the rows that the model was trained on",
+        "features": "--features COLUMN,... names columns of the items' table",
+        "categories": "--features COLUMN,... names columns of the items' table",
+        "history": "it needs the users' train rows, and a list a user",
+    }
+    for one in wanted:
+        missing = [need for need in asked.table[one.name].needs if need not in have]
+        if missing:
+            raise RecliError(Exit.USAGE, f"{one} needs what is not at hand: {missing[0]}", hint=hints[missing[0]])
+
+
+def split_of(artifact: Artifact, asked: Asked) -> Events | None:
+    """The split behind the lists: to find the truth, and to tell what is warm. A given truth does without."""
+    path = parent_path(artifact, "split", asked.request.split)
+    if path is None or not path.exists():
+        if path is not None and (asked.truth is None or asked.request.split is not None):
+            hint = "--truth or --split names the file"
+            raise RecliError(Exit.IO, "the split behind the lists is not there", where=path, hint=hint)
+        return None
+    events = open_events(path, Source())
+    check_parent(artifact.header, "split", events.inputs[0].sha256, path, "--split names the file it was made from")
+    return events
+
+
+def as_truth(given: Events | None) -> list[Input]:
+    """The files of a truth that was given by hand."""
+    return [] if given is None else given.inputs_as("truth")
+
+
+def is_qrels(path: Path, source: Source) -> bool:
+    """Whether a truth is TREC's, where what is not above 0 was judged not relevant."""
+    return (source.options.format or (sources.detect(path) if path.exists() else None)) == "trec"
+
+
+def _only_lists(asked: Asked, path: Path, what: str, phase: str | None, *, rolling: bool | None) -> None:
+    """Refuse options that only a model can follow (exit 2)."""
+    request = asked.request
+    given = request.choices() or request.history or request.allow_seen or asked.candidates.kind != "all"
+    other_phase = request.phase is not None and request.phase != phase
+    if given or other_phase or (request.rolling and not rolling):
+        hint = "such options are for recommend, or for evaluate with a model"
+        raise RecliError(Exit.USAGE, what, where=path, hint=hint)
+    if phase is not None and (asked.train is not None or asked.columns):
+        raise RecliError(Exit.USAGE, f"{what}, and knows its train rows and columns itself", where=path)
+
+
+def _no_pairs(wanted: Sequence[Wanted], asked: Asked, path: Path) -> None:
+    of_pairs = split_metrics(wanted, asked.table)[1]
+    if of_pairs:
+        hint = "recli predict makes them, or evaluate the model itself"
+        raise RecliError(Exit.USAGE, f"holds lists, and {of_pairs[0]} is of predictions", where=path, hint=hint)
+
+
+def _no_lists(wanted: Sequence[Wanted], asked: Asked, path: Path) -> None:
+    of_lists = split_metrics(wanted, asked.table)[0]
+    if of_lists:
+        hint = "recli recommend makes them; evaluate MODEL --candidates labeled ranks what was held out"
+        raise RecliError(Exit.USAGE, f"holds predictions, and {of_lists[0]} is of lists", where=path, hint=hint)

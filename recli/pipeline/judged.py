@@ -1,0 +1,139 @@
+"""Metrics that were written or are measured now: what `compare` and a gate hold against each other."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import polars as pl
+
+from recli.artifact import find
+from recli.errors import Exit, RecliError
+from recli.metrics.significance import Paired, Unpaired, paired, unpaired
+from recli.pipeline.audience import keys
+from recli.pipeline.names import stem
+from recli.schema import QUERY, USER
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from recli.pipeline.evaluate import Asked
+    from recli.pipeline.step import Output
+
+    Doubles = NDArray[np.float64]
+    Ints = NDArray[np.int32]
+
+# What has to be equal for two values of one name to be of one thing, and what is only said.
+SAME: Final = ("definition", "population", "phase", "candidates", "relevant", "gain")
+SEEN: Final = "seen"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """The metrics of one input: the document, and, where they are known, the values by user and the lists."""
+
+    path: Path
+    name: str
+    document: Mapping[str, Any]
+    per_user: pl.DataFrame | None = None
+    codes: "Ints | None" = None
+    items: pl.Series | None = None
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """The entries of the document, by name."""
+        found: Mapping[str, Any] = self.document["metrics"]
+        return found
+
+    def by_row(self, metric: str) -> "Doubles | None":
+        """The values of a metric by user (or query); None where it has none, or they were not kept."""
+        if self.per_user is None or metric not in self.per_user.columns:
+            return None
+        return self.per_user[metric].fill_null(float("nan")).to_numpy()
+
+
+def written(path: Path) -> Judged | None:
+    """The metrics in a file that `evaluate` wrote with -o, --per-user or --json; None where it is another file.
+
+    Raises:
+        RecliError: it cannot be read (exit 4), or is damaged (exit 3).
+    """
+    artifact = find(path)
+    if artifact is None:
+        return _printed(path)
+    name = stem(path)
+    if artifact.header.kind == "per-user":
+        document = artifact.header.more["document"]
+        return Judged(path=path, name=name.removesuffix(".users"), document=document, per_user=artifact.frame())
+    if artifact.header.kind != "metrics":
+        return None
+    document = artifact.document
+    columns = document.get("per_user")
+    text = {USER: pl.String, QUERY: pl.Int32}
+    frame = None if columns is None else pl.DataFrame(columns, schema={n: text.get(n, pl.Float64) for n in columns})
+    return Judged(path=path, name=name, document=document, per_user=frame)
+
+
+def _printed(path: Path) -> Judged | None:
+    if path.suffix != ".json":
+        return None
+    try:
+        document = json.loads(path.read_bytes())
+        metrics = document["metrics"]
+        sound = all({"value", "definition"} <= entry.keys() for entry in metrics.values())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        sound = False
+    if not sound:
+        raise RecliError(Exit.DATA, "holds no metrics", where=path, hint="recli evaluate -o writes them")
+    return Judged(path=path, name=stem(path).removesuffix(".metrics"), document=document)
+
+
+def measured(path: Path, asked: "Asked", output: "Output") -> Judged:
+    """The metrics of lists or of a model, measured now."""
+    from recli.pipeline.evaluate import plan
+
+    result = plan(path, asked, output).result
+    return Judged(
+        path=path,
+        name=stem(path),
+        document=result.document,
+        per_user=result.per_user,
+        codes=result.codes,
+        items=result.items,
+    )
+
+
+def same_truth(a: Judged, b: Judged) -> bool:
+    """Whether both were held to the same rows, so that users pair up."""
+    return "truth" in a.document and a.document["truth"] == b.document.get("truth")
+
+
+def differing(a: Judged, b: Judged, metrics: Iterable[str], facts: Iterable[str] = SAME) -> list[str]:
+    """In what the metrics of two inputs differ that should be equal, a line each."""
+    found: dict[str, None] = {}
+    for metric in metrics:
+        for fact in facts:
+            ours, theirs = a.metrics[metric].get(fact), b.metrics[metric].get(fact)
+            if ours != theirs:
+                found[f"{metric}: {fact} is {ours!r} of {a.name}, and {theirs!r} of {b.name}"] = None
+    return list(found)
+
+
+def difference(a: Judged, b: Judged, metric: str) -> Paired | Unpaired | None:
+    """How a differs from b: paired by user where both were held to the same rows, else by the means of each.
+
+    None where there are no values by user, or where the metric is no plain mean of them.
+    """
+    of_a, of_b = a.by_row(metric), b.by_row(metric)
+    if of_a is None or of_b is None or "ratio-of-sums" in a.metrics[metric]["definition"]:
+        return None
+    if not same_truth(a, b):
+        return unpaired(of_a, of_b)
+    assert a.per_user is not None
+    assert b.per_user is not None
+    ours = pl.DataFrame({"key": keys(a.per_user), "a": of_a})
+    theirs = pl.DataFrame({"key": keys(b.per_user), "b": of_b})
+    both = ours.join(theirs, on="key", how="inner").sort("key")
+    return paired(both["a"].to_numpy(), both["b"].to_numpy())
