@@ -250,7 +250,11 @@ def _key(events: pl.DataFrame, order: Order, seed: int, dialect: Dialect) -> NDA
 
 def _places(n: int, seed: int) -> Longs:
     """The place of each row in RecBole's one shuffle of the whole table, which is torch's first draw."""
-    import torch
+    try:
+        import torch
+    except ImportError as error:
+        hint = "pip install 'recli[torch]'"
+        raise RecliError(Exit.USAGE, "RecBole's draw is torch's, which is not installed", hint=hint) from error
 
     shuffled = torch.randperm(n, generator=torch.Generator().manual_seed(seed)).numpy()
     places = np.empty(n, np.int64)

@@ -155,14 +155,15 @@ class _Reading:
             raise RecliError(Exit.DATA, "has no column query, and the truth has", where=self.path, hint="--query-col")
         relevant = not_empty(self.asked.relevance.select(rows, self.path), self.path)
         known = vocabulary((relevant if train is None else train)[ITEM])
-        truth = truth_of(relevant, known, train, everybody=rows[USER], also=frame[ITEM])
+        truth = truth_of(relevant, known, train, everybody=rows, also=frame[ITEM])
         truth = self.beside.facts(truth, self.asked.features, train)
         # A place more than is measured, to tell what is tied at the cut.
         descending = self.asked.dialect == "trec"
         lists = ranked(frame, truth, deepest(wanted) + 1, self.path, descending_ids=descending)
-        uncounted = frame[USER].n_unique() - truth.rows[USER].n_unique()
-        if uncounted > 0:
-            self.output.detail(f"{uncounted:,} users of the lists have no relevant row and do not count")
+        if lists.uncounted:
+            self.output.detail(
+                f"{lists.uncounted:,} rows of the lists are of users without a relevant row"
+            )
         slices = self.beside.slices(self.asked.by, truth.rows[USER], truth.items, train)
         result = measure(replace(lists, tied=tied), truth, wanted, self.asked.table, self.facts, slices)
         seen = None if self.facts["seen"] == "masked" else frame

@@ -73,12 +73,13 @@ def ranked(frame: pl.DataFrame, truth: Truth, depth: int, where: Path, *, descen
     if scores is not None and descending_ids:
         scores = scores.astype(np.float32).astype(np.float64)
     place = frame[RANK].to_numpy()[kept] if RANK in frame.columns else None if scores is None else -scores
-    if place is None or not _in_order(row, place):
+    if not _in_order(row, place):
         tie = _tie_order(truth.items, descending=descending_ids)
         order = np.lexsort((*(() if place is None else (tie[item], place)), row))
         row, item = row[order], item[order]
         place, scores = None if place is None else place[order], None if scores is None else scores[order]
-    at = np.arange(len(row)) - np.searchsorted(row, row)
+    starts = np.flatnonzero(np.append(True, row[1:] != row[:-1])[: len(row)])
+    at = np.arange(len(row)) - np.repeat(starts, np.diff(np.append(starts, len(row))))
     width = min(int(at.max(initial=0)) + 1, depth)
     shown = at < width
     codes = np.full((truth.rows.height, width), -1, np.int32)
@@ -86,17 +87,19 @@ def ranked(frame: pl.DataFrame, truth: Truth, depth: int, where: Path, *, descen
     again = RANK in frame.columns and place is not None and ((np.diff(place) == 0) & (np.diff(row) == 0)).any()
     if again or _repeated(row, item, len(truth.items)):
         raise RecliError(Exit.DATA, "a user has an item, or a rank, twice", where=where)
+    uncounted = frame.height - len(row)
     if scores is None:
-        return Ranked(codes=codes)
+        return Ranked(codes=codes, uncounted=uncounted)
     best = np.full(codes.shape, -np.inf)
     best[row[shown], at[shown]] = scores[shown]
-    return Ranked(codes=codes, scores=best)
+    return Ranked(codes=codes, scores=best, uncounted=uncounted)
 
 
-def _in_order(row: "NDArray[np.int32]", place: "Doubles") -> bool:
-    """Whether the rows stand user by user, in the users' order, and the places ascend without ties."""
-    step = np.diff(row)
-    return bool(((step > 0) | ((step == 0) & (np.diff(place) > 0))).all())
+def _in_order(row: "NDArray[np.int32]", place: "Doubles | None") -> bool:
+    """Whether a user's rows stand together and the places ascend without ties, so that nothing is to be sorted."""
+    new = row[1:] != row[:-1]
+    together = len(row) == 0 or int(new.sum()) + 1 == int(np.count_nonzero(np.bincount(row)))
+    return together and (place is None or bool((new | (np.diff(place) > 0)).all()))
 
 
 def _tie_order(items: pl.Series, *, descending: bool) -> "Longs":

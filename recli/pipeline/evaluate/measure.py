@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 class Ranked:
     """The lists of the truth's rows: ``codes`` and, where they are known, ``scores`` (rows, depth).
 
-    They may go on below the deepest cut-off. ``tied`` is the share of lists tied at their end, where that was noted.
+    They may go on below the deepest cut-off. ``tied`` is the share of lists tied at their end, where that was noted;
+    ``uncounted`` are the rows that no list of the truth's rows holds.
     """
 
     codes: "Ints"
     scores: "Floats | Doubles | None" = None
     tied: float | None = None
+    uncounted: int = 0
 
     def ties_at(self, k: int) -> float | None:
         """The share of lists that are tied at the cut; None where that cannot be told."""

@@ -115,7 +115,7 @@ class _Evaluation:
         if self.task.given is not None:
             relevant = not_empty(relevant.filter(keys(relevant).is_in(keys(lists.rows).implode())), self.path)
         train = self.task.events.part("train")
-        truth = truth_of(relevant, lists.items, train, everybody=rows[USER])
+        truth = truth_of(relevant, lists.items, train, everybody=rows)
         truth = self.beside.facts(truth, self.asked.features, train)
         row = encode(truth.keys, keys(lists.rows))
         known = (row >= 0)[:, None]

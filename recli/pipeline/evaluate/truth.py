@@ -1,12 +1,13 @@
 """What was held out, as codes: the relevant items of every user, or of every query."""
 
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from recli.interactions import digest64, encode, order_within, vocabulary
+from recli.interactions import encode, vocabulary
 from recli.metrics.beyond import Facts
 from recli.pipeline.audience import keys
 from recli.pipeline.evaluate.relevance import GAIN
@@ -78,26 +79,21 @@ def truth_of(
     known: pl.Series,
     train: pl.DataFrame | None,
     *,
-    everybody: pl.Series | None = None,
+    everybody: pl.DataFrame | None = None,
     also: pl.Series | None = None,
 ) -> Truth:
     """The relevant rows by user, or by user and query, each item once, with the highest gain.
 
     Codes are those of ``known``, the items that train or the model knows, and above them those of the other items of
-    the rows and of ``also``. ``everybody`` are the users of all held-out rows, relevant or not.
+    the rows and of ``also``. ``everybody`` are all held-out rows, relevant or not.
     """
     columns = [name for name in (USER, QUERY) if name in relevant.columns]
-    if GAIN in relevant.columns:
-        distinct = relevant.group_by(*columns, ITEM, maintain_order=True).agg(pl.col(GAIN).max())
-    else:
-        distinct = relevant.select(*columns, ITEM).unique(maintain_order=True)
-    rows = distinct.select(columns).unique(maintain_order=True)
-    items = pl.concat([known, _strangers(distinct[ITEM], also, known)])
-    row, item = encode(keys(distinct), keys(rows)), encode(distinct[ITEM], items)
-    gain = distinct[GAIN].to_numpy() if GAIN in distinct.columns else None
-    indptr, order = order_within(row, item, rows.height)
-    everything = Relevant(indptr=indptr, item=item[order], gain=None if gain is None else gain[order])
-    unjudged = 0 if everybody is None else everybody.n_unique() - rows[USER].n_unique()
+    rows = relevant.select(columns).unique(maintain_order=True)
+    items = pl.concat([known, _strangers(relevant[ITEM], also, known)])
+    everything = _relevant(relevant, keys(rows), items)
+    unjudged = 0
+    if everybody is not None and everybody.height > relevant.height:
+        unjudged = everybody[USER].n_unique() - rows[USER].n_unique()
     if train is None:
         return Truth(rows=rows, items=items, n_known=len(known), all=everything, unjudged=unjudged)
     pairs = train.select(USER, ITEM).unique()
@@ -114,6 +110,24 @@ def truth_of(
     )
 
 
+def _relevant(relevant: pl.DataFrame, own: pl.Series, items: pl.Series) -> Relevant:
+    """The relevant rows as codes, by row and ascending item, each once; of several gains the highest."""
+    row, item = encode(keys(relevant), own).astype(np.int64), encode(relevant[ITEM], items)
+    flat = row * max(len(items), 1) + item  # one number a pair: sorting it is the whole of the work
+    gain = None
+    if GAIN in relevant.columns:
+        gain = relevant[GAIN].to_numpy()
+        order = np.lexsort((gain, flat))
+        last = np.append(np.diff(flat[order]) > 0, True)
+        flat, gain = flat[order][last], gain[order][last]
+    else:
+        flat = np.sort(flat)
+        flat = flat[np.append(True, flat[1:] != flat[:-1])[: len(flat)]]
+    row, item = np.divmod(flat, max(len(items), 1))
+    indptr = np.append(0, np.cumsum(np.bincount(row, minlength=len(own))))
+    return Relevant(indptr=indptr, item=item.astype(np.int32), gain=gain)
+
+
 def _strangers(held_out: pl.Series, also: pl.Series | None, known: pl.Series) -> pl.Series:
     """The items that are not known, in the order of their codes."""
     named = held_out if also is None else pl.concat([held_out, also])
@@ -123,12 +137,21 @@ def _strangers(held_out: pl.Series, also: pl.Series | None, known: pl.Series) ->
 
 def fingerprint(truth: Truth) -> str:
     """What tells one truth from another, whatever file it stood in and in whatever order: 16 hexadecimal digits."""
-    ids = [np.fromiter(map(digest64, series), np.uint64, len(series)) for series in (truth.keys, truth.items)]
+    held = np.unique(truth.all.item)
+    total = sha256()
+    number = []
+    for ids in (truth.keys, truth.items.gather(held)):
+        order = ids.arg_sort()
+        total.update(ids.gather(order).str.join("\x1e").item().encode())
+        place = np.empty(len(ids), np.uint64)
+        place[order.to_numpy()] = np.arange(len(ids), dtype=np.uint64)
+        number.append(place)
     row = np.repeat(np.arange(truth.rows.height), truth.all.counts)
-    mixed = _mix(_mix(ids[0][row]) + ids[1][truth.all.item])
+    pairs = _mix(_mix(number[0][row]) + number[1][np.searchsorted(held, truth.all.item)])
     if truth.all.gain is not None:
-        mixed = _mix(mixed + truth.all.gain.view(np.uint64))
-    return f"{int(mixed.sum(dtype=np.uint64)):016x}"
+        pairs = _mix(pairs + truth.all.gain.view(np.uint64))
+    total.update(pairs.sum(dtype=np.uint64).tobytes())  # a sum, which no order changes
+    return total.hexdigest()[:16]
 
 
 def _mix(values: "NDArray[np.uint64]") -> "NDArray[np.uint64]":
