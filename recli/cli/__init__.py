@@ -10,7 +10,21 @@ import typer
 from typer.exceptions import TyperException
 
 from recli import __version__
-from recli.cli import check, compare, convert, evaluate, filter, metrics, models, predict, recommend, show, split, train
+from recli.cli import (
+    check,
+    compare,
+    convert,
+    evaluate,
+    filter,
+    metrics,
+    models,
+    predict,
+    recommend,
+    show,
+    similar,
+    split,
+    train,
+)
 from recli.cli.console import default_signals, open_streams, say_error
 from recli.cli.values import Command, Group
 from recli.errors import Exit, Interrupted, RecliError
@@ -33,7 +47,21 @@ app = typer.Typer(
     invoke_without_command=True,
 )
 
-for command in (convert, filter, split, train, recommend, predict, evaluate, compare, show, check, models, metrics):
+for command in (
+    convert,
+    filter,
+    split,
+    train,
+    recommend,
+    predict,
+    similar,
+    evaluate,
+    compare,
+    show,
+    check,
+    models,
+    metrics,
+):
     app.command(name=command.__name__.rpartition(".")[2], epilog=command.EXAMPLE, cls=Command)(command.command)
 
 

@@ -161,9 +161,7 @@ class _Reading:
         descending = self.asked.dialect == "trec"
         lists = ranked(frame, truth, deepest(wanted) + 1, self.path, descending_ids=descending)
         if lists.uncounted:
-            self.output.detail(
-                f"{lists.uncounted:,} rows of the lists are of users without a relevant row"
-            )
+            self.output.detail(f"{lists.uncounted:,} rows of the lists are of users without a relevant row")
         slices = self.beside.slices(self.asked.by, truth.rows[USER], truth.items, train)
         result = measure(replace(lists, tied=tied), truth, wanted, self.asked.table, self.facts, slices)
         seen = None if self.facts["seen"] == "masked" else frame
