@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from recli import memory
 from recli.cli.console import Console, default_signals
 from recli.errors import Exit, RecliError, nearest
 from recli.schema import FORMATS, TYPES
@@ -31,10 +32,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Errors only.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more: details, wall seconds, peak memory.")]
 Threads = Annotated[int | None, typer.Option("-j", "--threads", min=1, metavar="N", help="Threads; default: all.")]
+Memory = Annotated[
+    str | None, typer.Option("--max-memory", metavar="4G", help="Refuse what would take more; default: what is free.")
+]
 
 Debug = Annotated[bool, typer.Option("--debug", hidden=True, help="Show the traceback of an error.")]
 
-_CONSOLE = {"quiet": Quiet, "verbose": Verbose, "threads": Threads, "debug": Debug}
+_CONSOLE = {"quiet": Quiet, "verbose": Verbose, "threads": Threads, "max_memory": Memory, "debug": Debug}
+_UNSET = {"threads": None, "max_memory": None}  # what they are where nothing is said; the others are flags
 
 
 def takes(*groups: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -49,7 +54,9 @@ def takes(*groups: Callable[..., Any]) -> Callable[[Callable[..., None]], Callab
         own = [parameter for parameter in signature(command).parameters.values() if parameter.name not in built]
         shared = {group: list(signature(group).parameters.values()) for group in groups}
         console = [
-            Parameter(n, Parameter.KEYWORD_ONLY, default=None if n == "threads" else False, annotation=kind)
+            Parameter(
+                n, Parameter.KEYWORD_ONLY, default=None if n in ("threads", "max_memory") else False, annotation=kind
+            )
             for n, kind in _CONSOLE.items()
         ]
 
@@ -72,8 +79,15 @@ def takes(*groups: Callable[..., Any]) -> Callable[[Callable[..., None]], Callab
     return wrap
 
 
-def begin(command: str, *, quiet: bool, verbose: bool, threads: int | None, debug: bool) -> Console:
-    """Start a command: its console, and the number of threads, which numpy and its like read when they are imported."""
+def begin(
+    command: str, *, quiet: bool, verbose: bool, threads: int | None, max_memory: str | None, debug: bool
+) -> Console:
+    """Start a command: its console, the memory it may take, and the number of threads, which numpy and its like read
+    when they are imported.
+    """
+    if max_memory is not None:
+        memory.parse(max_memory)
+        os.environ[memory.VARIABLE] = max_memory
     if debug:
         os.environ["RECLI_DEBUG"] = "1"
     # Not every system can tell which processors this process may use.

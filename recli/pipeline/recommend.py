@@ -12,6 +12,7 @@ import polars as pl
 from recli.artifact import Artifact, load
 from recli.errors import Exit, RecliError
 from recli.interactions import encode
+from recli.memory import reserve
 from recli.models import store
 from recli.pipeline.audience import Audience, of_users, rolling
 from recli.pipeline.events import Events, Source, check_parent, open_events, parent_path
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
     # What the candidates of every row of an audience are, as codes: (indptr (rows + 1,), items).
     Drawn = Callable[[Audience, pl.Series], tuple[NDArray[np.int64], NDArray[np.int32]]]
+
+
+PLACE = 24  # bytes that a place of a list takes: its code and its score, twice, and what the metrics make of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +202,9 @@ def rank(task: Task, output: Output, k: int | None, candidates: "Drawn | None" =
     drawn = None if candidates is None else candidates(audience, items)
     if k is None:
         k = len(items) if drawn is None else int(np.diff(drawn[0]).max(initial=1))
+    k = min(k, len(items))
     shape = (len(audience), k)
+    reserve(PLACE * len(audience) * k, f"{len(audience):,} lists of {k:,}", "a smaller k, or fewer --users, takes less")
     codes, scores = np.full(shape, -1, np.int32), np.full(shape, -np.inf, np.float32)
     allowed = _allowed(items, task.request, output)
     for block in audience.blocks():

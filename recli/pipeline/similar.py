@@ -85,7 +85,7 @@ def similar(path: Path, wish: Wish, output: Output) -> Path:
 
 
 def neighbours(artifact: Artifact, wish: Wish) -> pl.DataFrame:
-    """``item_id, similar_id, rank, score`` (``user_id`` for users); the ids of a set stand together in the first column.
+    """``item_id, similar_id, rank, score`` (``user_id`` for users); the ids of a set stand together.
 
     Raises:
         RecliError: an id is unknown to the model (exit 3), or it has nothing to tell neighbours by (exit 2).

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recli.errors import Exit, RecliError
+from recli.memory import reserve
 from recli.model import param
 from recli.scorers import ItemWeights
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from recli.model import Run
     from recli.scorers import Floats
 
+PEAK = 2.5  # matrices at once, while it is inverted
 BLOCK = 16_000  # rows; scipy's Cholesky factorisation crashes somewhere beyond 23,170, where the matrix has 2^31 bytes
 
 
@@ -38,6 +40,7 @@ class EASE:
         from recli.kernels import history, threads
 
         n = data.n_items
+        reserve(PEAK * 4 * n * n, f"the {n:,} × {n:,} matrix", "--item-kcore leaves rare items out of a split")
         gram = np.zeros((n, n), np.float32)
         with threads(run.threads):
             history.times_sparse(data.matrix.tocsc().T, data.matrix, gram)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from recli.memory import reserve
 from recli.metrics import Metric, Wanted
 from recli.metrics.beyond import Facts
 from recli.metrics.gains import gains_of
 from recli.metrics.metric import POPULATIONS, by_user
 from recli.pipeline.evaluate.slices import Slice, by_group
 from recli.pipeline.evaluate.truth import Relevant, Truth, fingerprint
-from recli.pipeline.recommend import ties
+from recli.pipeline.recommend import PLACE, ties
 from recli.schema import QUERY, USER
 
 if TYPE_CHECKING:
@@ -75,6 +76,10 @@ def measure(
     ``warm`` beside a value is the metric over the items that stand in train, and the rows that have such. With queries
     the value is the mean over them, and ``user_mean`` the mean of the users' means.
     """
+    depth = max((wanted.k or 1 for wanted in metrics), default=1)
+    reserve(
+        PLACE * depth * truth.rows.height, f"{truth.rows.height:,} lists of {depth:,}", "a smaller cut-off takes less"
+    )
     values = values_of(ranked.codes, truth.all, truth.facts, metrics, table)
     ranking = [wanted for wanted in metrics if table[wanted.name].kind == "ranking"]
     warm = _warm(ranked.codes, truth, ranking, table, values)
