@@ -1,7 +1,9 @@
 """recli compare."""
 
 import json
+import re
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -70,9 +72,8 @@ def command(
 def _print(found: "Comparison") -> None:
     rows = [[_cell(row, column) for column in COLUMNS] for row in found.metrics]
     for row in found.overlap:
-        for name, value in row.items():
-            if name != "input":
-                rows.append([name, row["input"], value, *[None] * (len(COLUMNS) - 3)])
+        others = [None] * (len(COLUMNS) - 3)
+        rows += [[name, row["input"], _cell(row, name), *others] for name in row if name != "input"]
     print_table(COLUMNS, rows, lambda cell: f"{cell:.4f}" if isinstance(cell, float) else f"{cell}")
 
 
@@ -81,35 +82,41 @@ def _cell(row: dict[str, Any], column: str) -> Any:
     return None if isinstance(value, float) and value != value else value
 
 
-def _pivot(found: "Comparison") -> tuple[list[str], list[list[str]], str]:
+def _pivot(found: "Comparison", bold: str, escaped: Callable[[str], str]) -> tuple[list[list[str]], str]:
     """Inputs by metrics, the best of each metric in bold, a star where the difference is likely none of chance."""
     metrics = list(dict.fromkeys(row["metric"] for row in found.metrics))
     cells = {(row["input"], row["metric"]): row for row in found.metrics}
-    body = []
+    best = {metric: _best([row for row in found.metrics if row["metric"] == metric]) for metric in metrics}
+    lines = [["", *map(escaped, metrics)]]
     for name in found.inputs:
-        line = []
+        line = [escaped(name)]
         for metric in metrics:
             row = cells[name, metric]
+            text = "" if row["value"] is None else f"{row['value']:.4f}"
             star = "*" if row.get("p_randomization_holm", 1.0) < LIKELY else ""
-            line.append("" if row["value"] is None else f"{row['value']:.4f}{star}")
-        body.append([name, *line])
+            line.append((bold % text if text and row["value"] == best[metric] else text) + escaped(star))
+        lines.append(line)
     note = f"* p < {LIKELY} against {found.reference}: randomisation test by user, Holm over all differences."
-    return metrics, body, note
+    return lines, note
+
+
+def _best(rows: list[dict[str, Any]]) -> float | None:
+    values = [row["value"] for row in rows if row["value"] is not None]
+    return (max if rows[0]["larger_is_better"] else min)(values, default=None)
 
 
 def _markdown(found: "Comparison") -> str:
-    metrics, body, note = _pivot(found)
-    lines = [["", *metrics], ["---", *["---:"] * len(metrics)], *body]
-    text = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-    return f"{text}\n\n{note.replace('*', chr(92) + '*')}\n"
+    (head, *body), note = _pivot(found, "**%s**", _plain)
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{_plain(note)}\n"
 
 
 def _latex(found: "Comparison") -> str:
-    metrics, body, note = _pivot(found)
-    rows = [" & ".join(map(_escaped, line)) + r" \\" for line in (["", *metrics], *body)]
+    lines, note = _pivot(found, r"\textbf{%s}", _escaped)
+    rows = [" & ".join(line) + r" \\" for line in lines]
     return "\n".join(
         [
-            rf"\begin{{tabular}}{{l{'r' * len(metrics)}}}",
+            rf"\begin{{tabular}}{{l{'r' * (len(lines[0]) - 1)}}}",
             r"\toprule",
             rows[0],
             r"\midrule",
@@ -120,6 +127,11 @@ def _latex(found: "Comparison") -> str:
             "",
         ]
     )
+
+
+def _plain(text: str) -> str:
+    """As Markdown shows it letter by letter."""
+    return re.sub(r"([\\*_|`])", r"\\\1", text)
 
 
 def _escaped(text: str) -> str:

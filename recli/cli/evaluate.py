@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recli.cli import options as opt
-from recli.cli.console import Console, print_paths, print_table
+from recli.cli.console import Console, print_paths, print_table, printable
 from recli.cli.judging import judging
 from recli.cli.recommend import request
 from recli.errors import Exit, RecliError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recli.metrics import Assertion
     from recli.pipeline.evaluate import Asked, Plan
     from recli.pipeline.events import Source
-    from recli.pipeline.gate import Gate
+    from recli.pipeline.gate import Verdict
     from recli.pipeline.recommend import Request
     from recli.pipeline.step import Output
 
@@ -74,7 +74,14 @@ def command(
     also = [assertion.metric for assertion in assertions]
     if gate is not None and not judging.metrics:
         judging = replace(judging, metrics=gate.metrics)
-    asked = replace(judging, also=also, by=tuple(by or ()), request=replace(request, source=source), strict=strict)
+    asked = replace(
+        judging,
+        also=also,
+        by=tuple(by or ()),
+        request=replace(request, source=source),
+        strict=strict,
+        also_read=[] if baseline is None else [baseline],
+    )
     out = making.output(console)
     tables = opt.Making(None if per_user is None else str(per_user), making.force, making.overwrite).output(console)
     documents = {}
@@ -87,11 +94,13 @@ def command(
             refuse(document["leaks"], path)
         if per_user is not None:
             write_per_user(planned, tables)
+    # What a baseline is not fit for is said before anything is printed.
+    verdicts = {path: gate.verdicts(document, path) for path, document in documents.items()} if gate else {}
     if making.path is None:
         _print(documents, as_json)
     elif not making.to_stream:
         print_paths(document["path"] for document in documents.values())
-    _verdict(documents, assertions, gate, console)
+    _verdict(documents, assertions, verdicts, console)
 
 
 def _document(chosen: "Plan", making: opt.Making, out: "Output", strict: bool) -> dict[str, Any]:
@@ -140,7 +149,10 @@ def _rows(entry: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _verdict(
-    documents: dict[Path, dict[str, Any]], assertions: "list[Assertion]", gate: "Gate | None", console: Console
+    documents: dict[Path, dict[str, Any]],
+    assertions: "list[Assertion]",
+    verdicts: "dict[Path, list[Verdict]]",
+    console: Console,
 ) -> None:
     failed = False
     for path, document in documents.items():
@@ -152,12 +164,12 @@ def _verdict(
             else:
                 failed = True
                 bound = f"not {assertion.op} {assertion.bound:g}"
-                sys.stderr.write(f"recli: assertion failed: {path}: {said}, {bound}\n")
-        for verdict in gate.verdicts(document, path) if gate is not None else ():
+                sys.stderr.write(f"recli: assertion failed: {printable(str(path))}: {said}, {bound}\n")
+        for verdict in verdicts.get(path, ()):
             if verdict.holds:
                 console.note(f"no drop: {verdict.said}")
             else:
                 failed = True
-                sys.stderr.write(f"recli: assertion failed: {path}: {verdict.said}\n")
+                sys.stderr.write(f"recli: assertion failed: {printable(str(path))}: {verdict.said}\n")
     if failed:
         raise typer.Exit(Exit.VERDICT)

@@ -37,8 +37,9 @@ def judging(
         str | None, typer.Option("--relevant", metavar="'rating>=4'", help="Which held-out rows count. [all]")
     ] = None,
     gain: Annotated[
-        str, typer.Option("--gain", metavar="|".join(GAINS), help="What a relevant row is worth, by its rating.")
-    ] = "binary",
+        str | None,
+        typer.Option("--gain", metavar="|".join(GAINS), help="What a relevant row is worth, by its rating. [binary]"),
+    ] = None,
     candidates: Annotated[
         str,
         typer.Option("--candidates", metavar="all|labeled|sampled:N[:popularity]|FILE", help="What a model ranks."),
@@ -67,8 +68,7 @@ def judging(
     from recli.pipeline.evaluate import Asked, Candidates, Condition, Relevance
 
     table = METRICS if dialect == "recli" else DIALECTS[opt.choice("--dialect", dialect, ("recli", *DIALECTS))]
-    opt.choice("--gain", gain, GAINS)
-    if gain != "binary" and dialect in ("recbole", "implicit", "rectools"):
+    if opt.choice("--gain", gain or "binary", GAINS) != "binary" and dialect in ("recbole", "implicit", "rectools"):
         raise RecliError(Exit.USAGE, f"{dialect} knows no graded relevance", hint="leave out --gain")
     columns = {"score": score_col, "rank": rank_col, "query": query_col}
     companions = {"user": user_table, "item": item_table}
@@ -79,7 +79,8 @@ def judging(
         truth=truth,
         truth_source=None if truth_cols is None else _source(truth_cols),
         train=train,
-        relevance=Relevance(condition=None if relevant is None else Condition.parse(relevant), gain=gain),
+        relevance=Relevance(condition=None if relevant is None else Condition.parse(relevant), gain=gain or "binary"),
+        gain_is_open=gain is None,
         candidates=Candidates.parse(candidates, seed),
         columns={name: column for name, column in columns.items() if column is not None},
         features=tuple(name for name in (features or "").split(",") if name),

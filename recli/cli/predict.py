@@ -7,6 +7,7 @@ import typer
 
 from recli.cli import options as opt
 from recli.cli.console import Console, print_paths
+from recli.errors import Exit, RecliError
 
 if TYPE_CHECKING:
     from recli.pipeline.events import Source
@@ -40,9 +41,11 @@ def command(
     A model of ratings keeps to the scale it was trained on; where it knows neither the user nor the item the mean
     rating stands, and stderr says how often. A second argument that is no model is taken for the pairs.
     """
+    if pairs is None and inputs is not None and len(inputs) == 2 and not inputs[1].endswith(".npz"):
+        inputs, pairs = inputs[:1], Path(inputs[1])
+    if str(pairs) == "-" and (inputs is None or len(inputs) > 1):
+        raise RecliError(Exit.USAGE, "the pairs on stdin are for one model", hint="name it as an argument")
     paths = opt.inputs_of(console, inputs, making.path)
-    if pairs is None and len(paths) == 2 and paths[1].suffix != ".npz":
-        paths, pairs = paths[:1], paths[1]
     from recli.pipeline.predict import predict
     from recli.pipeline.recommend import Request
 

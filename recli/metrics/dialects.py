@@ -176,10 +176,10 @@ _TABLES: Final[dict[str, list[Metric]]] = {
         _other("map-r", *MAP_OF_ALL, "recommenders 1.2.1 map", like="map", population="listed"),
         *_same("ndcg", source="recommenders 1.2.1 ndcg_at_k"),
     ],
-    # trec_eval leaves out who is not in the run (without its -c).
+    # trec_eval leaves out who is not in the run (without its -c), and counts who is judged and has nothing relevant.
     "trec": [
-        *_same("hit", "precision", "recall", "mrr", "ndcg", source="trec_eval 9", population="listed"),
-        _other("map", *MAP_OF_ALL, "trec_eval 9 map_cut", population="listed"),
+        *_same("hit", "precision", "recall", "mrr", "ndcg", source="trec_eval 9", population="judged"),
+        _other("map", *MAP_OF_ALL, "trec_eval 9 map_cut", population="judged"),
     ],
 }
 

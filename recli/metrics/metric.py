@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 # What a metric is computed from: lists and what is relevant, lists and facts about the items, or pairs with a score.
 Kind = Literal["ranking", "lists", "pairs"]
 Need = Literal["train", "features", "categories", "history", "gains", "users"]
-Population = Literal["relevant", "listed", "pairs"]
+Population = Literal["relevant", "listed", "judged", "pairs"]
 
 POPULATIONS: Final[dict[Population, str]] = {
     "relevant": "users with a relevant item; who has no list counts",
     "listed": "users with a relevant item and a list",
+    "judged": "users with a judged item and a list; who has nothing relevant counts, with 0",
     "pairs": "labelled pairs",
 }
 
@@ -69,7 +70,9 @@ class Metric:
     def by_user(self, judged: Judged, k: int) -> Doubles:
         """The values (users,) of a ranking metric, NaN for those outside its population."""
         values: Doubles = self.function(*judged, k)
-        return np.where(judged.listed > 0, values, np.nan) if self.population == "listed" else values
+        if self.population == "judged":
+            values = np.where(judged.relevant > 0, values, 0.0)
+        return np.where(judged.listed > 0, values, np.nan) if self.population in ("listed", "judged") else values
 
     def mean(self, values: Doubles, relevant: Longs, k: int) -> float:
         """The metric of all users from their values, which may be NaN; NaN where all are."""

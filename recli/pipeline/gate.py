@@ -30,7 +30,20 @@ class Gate:
     baseline: Judged
     drop: float
     relative: bool
-    metrics: list[Wanted]
+    table: Mapping[str, Metric]
+
+    @property
+    def metrics(self) -> list[Wanted]:
+        """What the baseline holds: what is measured where nothing else is asked for.
+
+        Raises:
+            RecliError: a metric is none of the dialect's (exit 2).
+        """
+        try:
+            return parse(",".join(self.baseline.metrics), self.table)
+        except RecliError as error:
+            hint = "--dialect says whose definitions, --metrics what to measure"
+            raise RecliError(error.code, error.message, where=self.baseline.path, hint=hint) from error
 
     def verdicts(self, document: Mapping[str, Any], path: Path) -> list[Verdict]:
         """One for every metric that the baseline has too.
@@ -48,7 +61,7 @@ class Gate:
         apart = differing(now, self.baseline, both, (*(fact for fact in SAME if fact != "phase"), SEEN))
         if apart:
             hint = "a baseline is measured as what is held to it"
-            raise RecliError(Exit.USAGE, apart[0], where=self.baseline.path, hint=hint)
+            raise RecliError(Exit.USAGE, str(apart[0]), where=self.baseline.path, hint=hint)
         return [self._verdict(now, name) for name in both]
 
     def _verdict(self, now: Judged, name: str) -> Verdict:
@@ -77,7 +90,7 @@ def open_gate(path: Path, max_drop: str, table: Mapping[str, Metric]) -> Gate:
     """The gate that ``--baseline`` and ``--max-drop`` (``1%`` or ``0.01``) make.
 
     Raises:
-        RecliError: the drop is no number, or a metric is none of the dialect's (exit 2); the file is no metrics (3).
+        RecliError: the drop is no number (exit 2); the file is no metrics (3).
     """
     match = re.fullmatch(r"\s*([0-9.eE+-]+)\s*(%?)\s*", max_drop)
     try:
@@ -90,8 +103,7 @@ def open_gate(path: Path, max_drop: str, table: Mapping[str, Metric]) -> Gate:
     if baseline is None:
         hint = "recli evaluate -o FILE.metrics.json writes them"
         raise RecliError(Exit.DATA, "holds no metrics", where=path, hint=hint)
-    metrics = parse(",".join(baseline.metrics), table)
-    return Gate(baseline=baseline, drop=drop / 100 if match[2] else drop, relative=bool(match[2]), metrics=metrics)
+    return Gate(baseline=baseline, drop=drop / 100 if match[2] else drop, relative=bool(match[2]), table=table)
 
 
 def _shown(value: float | None) -> str:

@@ -1,10 +1,11 @@
 """Metrics that were written or are measured now: what `compare` and a gate hold against each other."""
 
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,6 @@ import polars as pl
 from recli.artifact import find
 from recli.errors import Exit, RecliError
 from recli.metrics.significance import Paired, Unpaired, paired, unpaired
-from recli.pipeline.audience import keys
 from recli.pipeline.names import stem
 from recli.schema import QUERY, USER
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # What has to be equal for two values of one name to be of one thing, and what is only said.
 SAME: Final = ("definition", "population", "phase", "candidates", "relevant", "gain")
 SEEN: Final = "seen"
+# What lists of another program are said to be, of which nothing is known.
+UNTOLD: Final = {"phase": "given", "candidates": "unknown", "seen": "unknown"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +84,16 @@ def _printed(path: Path) -> Judged | None:
     try:
         document = json.loads(path.read_bytes())
         metrics = document["metrics"]
-        sound = all({"value", "definition"} <= entry.keys() for entry in metrics.values())
+        sound = bool(metrics) and all("definition" in one and _is_value(one["value"]) for one in metrics.values())
     except (ValueError, KeyError, TypeError, AttributeError):
         sound = False
     if not sound:
         raise RecliError(Exit.DATA, "holds no metrics", where=path, hint="recli evaluate -o writes them")
     return Judged(path=path, name=stem(path).removesuffix(".metrics"), document=document)
+
+
+def _is_value(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and math.isfinite(value))
 
 
 def measured(path: Path, asked: "Asked", output: "Output") -> Judged:
@@ -110,15 +116,31 @@ def same_truth(a: Judged, b: Judged) -> bool:
     return "truth" in a.document and a.document["truth"] == b.document.get("truth")
 
 
-def differing(a: Judged, b: Judged, metrics: Iterable[str], facts: Iterable[str] = SAME) -> list[str]:
-    """In what the metrics of two inputs differ that should be equal, a line each."""
-    found: dict[str, None] = {}
-    for metric in metrics:
-        for fact in facts:
+class Apart(NamedTuple):
+    """In what two inputs differ; ``told`` where both say what they are."""
+
+    said: str
+    told: bool
+
+    def __str__(self) -> str:
+        return self.said
+
+
+def differing(a: Judged, b: Judged, metrics: Sequence[str], facts: Iterable[str] = SAME) -> list[Apart]:
+    """In what the metrics of two inputs differ that should be equal; what sets all of them apart is said once."""
+    found: dict[Apart, list[str]] = {}
+    for fact in facts:
+        for metric in metrics:
             ours, theirs = a.metrics[metric].get(fact), b.metrics[metric].get(fact)
-            if ours != theirs:
-                found[f"{metric}: {fact} is {ours!r} of {a.name}, and {theirs!r} of {b.name}"] = None
-    return list(found)
+            told = fact not in UNTOLD or UNTOLD[fact] not in (ours, theirs)
+            # Which rows they are held to says more than a phase that has no name.
+            if ours != theirs and (told or fact != "phase"):
+                apart = Apart(f"{fact} is {ours!r} of {a.name}, and {theirs!r} of {b.name}", told)
+                found.setdefault(apart, []).append(metric)
+    return [
+        apart if len(names) == len(metrics) else apart._replace(said=f"{', '.join(names)}: {apart.said}")
+        for apart, names in found.items()
+    ]
 
 
 def difference(a: Judged, b: Judged, metric: str) -> Paired | Unpaired | None:
@@ -130,10 +152,16 @@ def difference(a: Judged, b: Judged, metric: str) -> Paired | Unpaired | None:
     if of_a is None or of_b is None or "ratio-of-sums" in a.metrics[metric]["definition"]:
         return None
     if not same_truth(a, b):
-        return unpaired(of_a, of_b)
-    assert a.per_user is not None
-    assert b.per_user is not None
-    ours = pl.DataFrame({"key": keys(a.per_user), "a": of_a})
-    theirs = pl.DataFrame({"key": keys(b.per_user), "b": of_b})
-    both = ours.join(theirs, on="key", how="inner").sort("key")
-    return paired(both["a"].to_numpy(), both["b"].to_numpy())
+        return unpaired(*(_by_user(one, values)["value"].to_numpy() for one, values in ((a, of_a), (b, of_b))))
+    both = _by_user(a, of_a).join(_by_user(b, of_b), on=USER, how="inner").sort(USER)
+    return paired(both["value"].to_numpy(), both["value_right"].to_numpy())
+
+
+def _by_user(one: Judged, values: "Doubles") -> pl.DataFrame:
+    """The values by user: the mean of a user's queries, which are not independent of each other."""
+    assert one.per_user is not None
+    frame = one.per_user.select(USER).with_columns(pl.Series("value", values))
+    if QUERY not in one.per_user.columns:
+        return frame
+    known = pl.col("value").filter(pl.col("value").is_not_nan())
+    return frame.group_by(USER).agg(known.mean().fill_null(float("nan")))

@@ -1,6 +1,6 @@
 """predict: a model and pairs in, the pairs with a score out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ EVENTS = 1 << 24  # of histories scored at a time
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """The pairs with a column ``score``, null where the model cannot; ``fallbacks`` got the mean rating instead."""
+    """The pairs with a column ``score``, null where the model cannot; ``fallbacks`` got the mean rating alone."""
 
     frame: pl.DataFrame
     fallbacks: int = 0
@@ -34,8 +34,8 @@ def predict(path: Path, pairs: Path | None, request: Request, output: Output) ->
     """The scores of pairs, given or held out, as an artifact."""
     task = open_task(load_model(path), request)
     given = None if pairs is None else open_events(pairs, request.source).of_interactions()
-    if given is None and task.phase == "all":
-        hint = "name a file of pairs, or --phase valid or test of a split"
+    if given is None and task.phase not in ("valid", "test"):
+        hint = "--pairs names a file of pairs" + ("" if task.given else ", or --phase the rows of a split")
         raise RecliError(Exit.USAGE, "there is no held-out row to predict", where=task.events.path, hint=hint)
     more = [] if given is None else given.inputs_as("pairs")
     histories = [] if task.given is None else [item.sha256 for item in task.given.inputs_as("history")]
@@ -48,7 +48,7 @@ def predict(path: Path, pairs: Path | None, request: Request, output: Output) ->
             "phase": task.phase,
             **({"history": "rolling"} if request.rolling else {}),
             **({"history": histories} if histories else {}),
-            **({"pairs": [item.sha256 for item in more]} if more else {}),
+            **({"pairs": [item.sha256 for item in more]} if given is not None else {}),
             **request.source.params(),
         },
         defaults={"phase": "test"},
@@ -56,6 +56,8 @@ def predict(path: Path, pairs: Path | None, request: Request, output: Output) ->
         inputs=[*task.inputs, *more],
         modules=["recli.pipeline.predict", task.scorer_module],
     )
+    if "-" in (str(pairs), str(request.history)):  # what comes from stdin has no digest to know it again by
+        output = replace(output, force=True)
     return perform(step, output, lambda: _product(task, given, output))
 
 
@@ -66,7 +68,8 @@ def pairs_of(task: Task, given: Events | None) -> pl.DataFrame:
         if given is not None:
             raise RecliError(Exit.USAGE, "--rolling takes the pairs from the split", hint="leave out the file of pairs")
         rows = numbered(rows)
-    kept = (USER, QUERY, ITEM, RATING, LABEL, TIME)
+    # Without rolling queries a column called so is not what numbers them.
+    kept = (USER, *((QUERY,) if task.request.rolling else ()), ITEM, RATING, LABEL, TIME)
     return rows.select(name for name in kept if name in rows.columns)
 
 
@@ -91,17 +94,21 @@ def score(task: Task, pairs: pl.DataFrame, output: Output) -> Predictions:
         scores[block] = scorer.score_pairs(audience.queries(row[block]), item[block])
         output.progress(block.stop, len(row), "pairs")
         first = block.stop
-    return _settled(task, pairs, scores)
+    return _settled(task, pairs, scores, (audience.user[row] < 0) & (item < 0))
 
 
-def _settled(task: Task, pairs: pl.DataFrame, scores: "NDArray[np.float32]") -> Predictions:
+def _settled(
+    task: Task, pairs: pl.DataFrame, scores: "NDArray[np.float32]", unknown: "NDArray[np.bool_]"
+) -> Predictions:
+    """The pairs with their scores; of a model of ratings the mean rating counts as such also where it is its own."""
     cannot = np.isneginf(scores)
     scale = task.artifact.header.more.get("rating")
     if scale is None:
         return Predictions(frame=pairs.with_columns(pl.Series(SCORE, scores).set(pl.Series(cannot), None)))
     scores[cannot] = scale["mean"]
+    fallbacks = cannot | (unknown & (scores == np.float32(scale["mean"])))
     clipped = np.clip(scores, scale["low"], scale["high"])
-    return Predictions(frame=pairs.with_columns(pl.Series(SCORE, clipped)), fallbacks=int(cannot.sum()))
+    return Predictions(frame=pairs.with_columns(pl.Series(SCORE, clipped)), fallbacks=int(fallbacks.sum()))
 
 
 def _product(task: Task, given: Events | None, output: Output) -> Product:

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from recli.artifact import Artifact, load
+from recli.artifact import Artifact, canonical, load
 from recli.errors import Exit, RecliError
 from recli.interactions import encode
 from recli.memory import reserve
@@ -51,6 +52,13 @@ class Request:
     rolling: bool = False
     split: Path | None = None
     source: Source = field(default_factory=Source)
+
+    def allowed(self) -> str:
+        """What may be recommended, in a word that tells one choice of items from another."""
+        if self.items is None and not self.exclude:
+            return "all"
+        chosen = [None if ids is None else sorted(set(ids)) for ids in (self.items, self.exclude)]
+        return f"given ({sha256(canonical(chosen).encode()).hexdigest()[:12]})"
 
     def choices(self) -> dict[str, Any]:
         """What of it narrows down the users or the items: part of a step's parameters."""
@@ -101,9 +109,8 @@ class Task:
     @property
     def facts(self) -> dict[str, Any]:
         """What the lists are: for which phase, of which candidates, with what was seen left out or not."""
-        narrowed = self.request.items is not None or self.request.exclude
         seen = "allowed" if self.request.allow_seen else "masked"
-        facts = {"phase": self.phase, "candidates": "given" if narrowed else "all", "seen": seen}
+        facts = {"phase": self.phase, "candidates": self.request.allowed(), "seen": seen}
         return facts | ({"history": "rolling"} if self.request.rolling else {})
 
 
@@ -192,13 +199,15 @@ def _resolve_phase(request: Request, events: Events) -> str:
     return request.phase
 
 
-def rank(task: Task, output: Output, k: int | None, candidates: "Drawn | None" = None) -> Lists:
+def rank(
+    task: Task, output: Output, k: int | None, candidates: "Drawn | None" = None, wanted: pl.Series | None = None
+) -> Lists:
     """The k best items for everybody who is asked for, of all or of the ``candidates`` of each row of the audience.
 
-    Without k every candidate is listed.
+    Without k every candidate is listed. ``wanted`` are the users where they are not those of the phase.
     """
     users, items, scorer = open_model(task.artifact)
-    audience = audience_of(task, users, items)
+    audience = audience_of(task, users, items, wanted)
     drawn = None if candidates is None else candidates(audience, items)
     if k is None:
         k = len(items) if drawn is None else int(np.diff(drawn[0]).max(initial=1))

@@ -12,11 +12,11 @@ from recli.pipeline.evaluate.asked import Asked as Asked
 from recli.pipeline.evaluate.asked import Plan as Plan
 from recli.pipeline.evaluate.beside import check_by
 from recli.pipeline.evaluate.candidates import Candidates as Candidates
-from recli.pipeline.evaluate.given import is_qrels, plan_foreign, plan_lists, plan_predictions
+from recli.pipeline.evaluate.given import is_qrels, open_given, plan_foreign, plan_lists, plan_predictions
 from recli.pipeline.evaluate.measure import Result as Result
 from recli.pipeline.evaluate.relevance import Condition as Condition
 from recli.pipeline.evaluate.relevance import Relevance as Relevance
-from recli.pipeline.events import Events, Source, open_events
+from recli.pipeline.events import Events
 from recli.pipeline.step import Output, Product, perform
 
 PLANS = {"model": model.plan, "recs": plan_lists, "preds": plan_predictions}
@@ -29,7 +29,7 @@ def plan(path: Path, asked: Asked, output: Output) -> Plan:
         RecliError: the input is none of these (exit 3), or an option does not fit it (exit 2).
     """
     check_by(asked.by)
-    artifact = find(path)
+    artifact = None if str(path) == "-" else find(path)
     given, asked = _truth(asked)
     if artifact is None:
         return plan_foreign(path, asked, given, output)
@@ -43,13 +43,14 @@ def _truth(asked: Asked) -> tuple[Events | None, Asked]:
     """The truth that was given by hand; of qrels what is above 0 is relevant."""
     if asked.truth is None:
         return None, asked
-    ours = asked.truth.is_file() and find(asked.truth) is not None
-    source = asked.truth_source or (Source() if ours else asked.request.source)
-    given = open_events(asked.truth, source).of_interactions()
-    if not ours and asked.relevance.condition is None and is_qrels(asked.truth, source):
-        positive = Condition("rating", ">", "0")
-        asked = replace(asked, relevance=replace(asked.relevance, condition=positive))
-    return given, asked
+    given = open_given(asked.truth, asked)
+    relevance = asked.relevance
+    if given.artifact is None and is_qrels(asked.truth, given.source):
+        if relevance.condition is None:
+            relevance = replace(relevance, condition=Condition("rating", ">", "0"))
+        if asked.gain_is_open and asked.dialect == "trec":
+            relevance = replace(relevance, gain="linear")  # as trec_eval's ndcg has it
+    return given, replace(asked, relevance=relevance)
 
 
 def write(plan: Plan, output: Output, *, strict: bool = False) -> Path:

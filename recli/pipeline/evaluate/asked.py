@@ -17,6 +17,7 @@ from recli.pipeline.events import Events, Source
 from recli.pipeline.names import stem
 from recli.pipeline.recommend import Request
 from recli.pipeline.step import Input, Step
+from recli.schema import QUERY
 
 LISTS = ("recall", "mrr", "ndcg", "hit", "precision")  # what is measured, at 10, where nothing is named
 RATINGS = ("rmse", "mae")
@@ -47,6 +48,8 @@ class Asked:
     companions: Mapping[str, Path] = field(default_factory=dict)
     request: Request = field(default_factory=Request)
     strict: bool = False
+    also_read: Sequence[Path] = ()  # which no result may be written over
+    gain_is_open: bool = False  # whether nobody said what a relevant row is worth
 
     def wanted(self, usual: Sequence[str]) -> list[Wanted]:
         """The metrics: those named, else the usual ones, and those that must be there; called by their candidates.
@@ -66,6 +69,11 @@ class Asked:
                 hint = f"what is measured here is {named}; --candidates says what is ranked"
                 raise RecliError(Exit.USAGE, f"{one} is of other candidates", hint=hint)
         return found
+
+    @property
+    def judged(self) -> bool:
+        """Whether a user with held-out rows counts even where none of them is relevant."""
+        return any(metric.population == "judged" for metric in self.table.values())
 
     def params(self) -> dict[str, Any]:
         """What of it is part of a step's parameters, beside the metrics."""
@@ -97,7 +105,7 @@ class Asked:
             params={"metrics": [str(one) for one in wanted], "dialect": self.dialect, **facts, **self.params()},
             inputs=[*inputs, *self.candidates.inputs()],
             modules=["recli.pipeline.evaluate", *modules],
-            also_read=also_read,
+            also_read=[*also_read, *self.also_read],
         )
 
 
@@ -128,17 +136,20 @@ def deepest(metrics: Sequence[Wanted]) -> int:
 def held_out(events: Events | None, phase: str, given: Events | None, where: Path) -> pl.DataFrame:
     """The rows that are the truth: those of a file (of a split, its part of the phase), or those of the phase.
 
+    What a split calls ``query`` is a column of the data, and numbers no lists.
+
     Raises:
         RecliError: the phase holds nothing out (exit 2), or there is no such row (exit 3).
     """
     if given is not None:
         if not given.is_split:
             return not_empty(given.part("train"), given.path)
-        return not_empty(given.part(phase if phase in ("train", "valid", "test") else "test"), given.path)
+        rows = given.part(phase if phase in ("train", "valid", "test") else "test")
+        return not_empty(rows.drop(QUERY, strict=False), given.path)
     if events is None or phase not in ("valid", "test"):
         hint = "--truth names the rows"
         raise RecliError(Exit.USAGE, "nothing was held out from these lists", where=where, hint=hint)
-    return not_empty(events.part(phase), events.path)
+    return not_empty(events.part(phase).drop(QUERY, strict=False), events.path)
 
 
 def not_empty(rows: pl.DataFrame, where: Path) -> pl.DataFrame:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from recli.artifact import find
 from recli.errors import Exit, RecliError, nearest
-from recli.interactions import encode, order_within
+from recli.interactions import encode, order_within, vocabulary
 from recli.pipeline.evaluate.slices import Slice, of_column, of_counts
 from recli.pipeline.evaluate.truth import Truth
 from recli.pipeline.events import Events, Source, check_parent, open_events
 from recli.pipeline.step import Input
 from recli.schema import ITEM, USER
+from recli.sources import Options
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -50,23 +52,33 @@ class Beside:
         return [replace(item, role=role) for role, table in self.tables.items() for item in table.inputs[:1]]
 
     def slices(self, by: Sequence[str], users: pl.Series, items: pl.Series, train: pl.DataFrame | None) -> list[Slice]:
-        """The groups that ``--by`` asks for, of users and items in the order of their codes."""
-        return [self._slice(name, users, items, train) for name in by]
+        """The groups that ``--by`` asks for, of users and items in the order of their codes.
 
-    def _slice(self, name: str, users: pl.Series, items: pl.Series, train: pl.DataFrame | None) -> Slice:
+        They are drawn over each user once, and over the items of train too, so that neither the number of queries nor
+        what happens to be measured moves them; a group that then is of nobody is left out.
+        """
+        found = []
+        for name in by:
+            ids = users if name.startswith("user") else items
+            every = pl.concat([ids, train[ITEM]]) if train is not None and ids is items else ids
+            # Of equally popular items the codes decide.
+            every = vocabulary(every) if name == "item-popularity" else every.unique(maintain_order=True)
+            part, place = self._slice(name, every, train), encode(ids, every)
+            groups = {label: mask[place] for label, mask in part.groups.items()}
+            found.append(replace(part, groups={label: mask for label, mask in groups.items() if mask.any()}))
+        return found
+
+    def _slice(self, name: str, ids: pl.Series, train: pl.DataFrame | None) -> Slice:
         role = name.partition(".")[0]
         if role in self.tables:
-            ids = users if role == "user" else items
             return of_column(name, role, ids, self.tables[role].table.frame, KEYS[role])  # type: ignore[arg-type]
         if train is None:
             hint = "--split or --train names the rows it is counted in"
             raise RecliError(Exit.USAGE, f"--by {name} needs the train rows", hint=hint)
         if name == "user-activity":
-            distinct = users.unique(maintain_order=True)
-            counts = np.bincount(encode(train[USER], distinct) + 1, minlength=len(distinct) + 1)[1:]
-            return of_counts(name, "user", counts[encode(users, distinct)])
+            return of_counts(name, "user", np.bincount(encode(train[USER], ids) + 1, minlength=len(ids) + 1)[1:])
         pairs = train.select(USER, ITEM).unique()
-        return of_counts(name, "item", np.bincount(encode(pairs[ITEM], items) + 1, minlength=len(items) + 1)[1:])
+        return of_counts(name, "item", np.bincount(encode(pairs[ITEM], ids) + 1, minlength=len(ids) + 1)[1:])
 
     def facts(self, truth: Truth, columns: Sequence[str], train: pl.DataFrame | None) -> Truth:
         """The truth with the items' features, and the users' histories in train, among its facts."""
@@ -75,7 +87,7 @@ class Beside:
         features = features_of(self.tables["item"].table.frame, columns, truth.items)
         facts = replace(truth.facts, features=features, categories=features)
         if train is not None:
-            users = truth.rows[USER].unique(maintain_order=True)
+            users, train = truth.rows[USER].unique(maintain_order=True), train.unique([USER, ITEM], maintain_order=True)
             owner, item = encode(train[USER], users), encode(train[ITEM], truth.items)
             known = np.flatnonzero((owner >= 0) & (item >= 0))
             indptr, rows = order_within(owner[known], None, len(users))
@@ -87,7 +99,8 @@ class Beside:
 def check_by(by: Sequence[str]) -> None:
     """Refuse groups that there are none of (exit 2)."""
     for name in by:
-        if name not in ("user-activity", "item-popularity") and name.partition(".")[0] not in KEYS:
+        role, _, column = name.partition(".")
+        if name not in ("user-activity", "item-popularity") and (role not in KEYS or not column):
             hint = nearest(name, ("user-activity", "item-popularity")) + "; or user.COLUMN, item.COLUMN"
             raise RecliError(Exit.USAGE, f"--by cannot be {name!r}", hint=hint)
 
@@ -106,9 +119,12 @@ def features_of(table: pl.DataFrame, columns: Sequence[str], items: pl.Series) -
         if column not in table.columns or column == ITEM:
             hint = nearest(column, [name for name in table.columns if name != ITEM])
             raise RecliError(Exit.USAGE, f"--features: the items' table has no column {column}", hint=hint)
-        values = table.select(ITEM, column).unique(ITEM, keep="first").explode(column).drop_nulls().unique()
+        values = table.select(ITEM, column).unique(ITEM, keep="first", maintain_order=True)
+        if values[column].dtype.is_nested():
+            values = values.explode(column)
         if values[column].dtype.is_numeric():
             raise RecliError(Exit.USAGE, f"--features: {column} holds numbers, not categories")
+        values = values.filter(pl.col(column) != "").unique(maintain_order=True)
         names = values[column].unique().sort()
         places.append((encode(values[ITEM], items), encode(values[column], names) + width))
         width += len(names)
@@ -120,13 +136,26 @@ def features_of(table: pl.DataFrame, columns: Sequence[str], items: pl.Series) -
 def _open(role: str, events: Events | None, given: Path | None) -> Events:
     hint = f"--{role}-table names it"
     if given is not None:
-        return open_events(given, Source())
+        return _table(role, given)
     if events is not None and events.artifact is not None and (parent := events.artifact.header.parent(role)):
         path = events.path.resolve().parent / parent.path
         if not path.exists():
             raise RecliError(Exit.IO, f"the table of {role}s is not there", where=path, hint=hint)
-        table = open_events(path, Source())
+        table = _table(role, path)
         check_parent(events.artifact.header, role, table.inputs[0].sha256, path, hint)
         return table
     where = None if events is None else events.path
     raise RecliError(Exit.USAGE, f"there is no table of {role}s", where=where, hint=hint)
+
+
+def _table(role: str, path: Path) -> Events:
+    """The table of users or items in a file, whatever the file is called.
+
+    Raises:
+        RecliError: it holds something else (exit 3), or cannot be read (exit 4).
+    """
+    ours = path.is_file() and find(path) is not None
+    table = open_events(path, Source() if ours else Source(options=Options(kind=role)))
+    if table.kind != role:
+        raise RecliError(Exit.DATA, f"is no table of {role}s but .{table.kind}", where=path)
+    return table

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
-from recli.artifact import sha256_of
+from recli.artifact import find, sha256_of
 from recli.errors import Exit, RecliError
 from recli.interactions import digest64, encode
 from recli.pipeline.audience import Audience, keys
@@ -71,7 +71,9 @@ class Candidates:
             return {"candidates": f"{self.n} sampled {by}, seed {self.seed}, and the relevant ones"}
         if self.kind == "all":
             return {"candidates": beside}
-        what = "the items of a file, and the relevant ones" if self.kind == "file" else "the held-out items"
+        what = "the held-out items"
+        for file in self.inputs():  # two files are not the same candidates
+            what = f"the items of a file ({file.sha256[:12]}), and the relevant ones"
         return {"candidates": what, "seen": "allowed"}
 
     @property
@@ -81,7 +83,11 @@ class Candidates:
 
     def inputs(self) -> list[Input]:
         """The file they stand in."""
-        return [] if self.path is None else [Input(role="candidates", path=self.path, sha256=sha256_of(self.path))]
+        if self.path is None:
+            return []
+        artifact = find(self.path)
+        digest = sha256_of(self.path) if artifact is None else artifact.digest
+        return [Input(role="candidates", path=self.path, sha256=digest)]
 
     def params(self) -> dict[str, Any]:
         """What of it is part of a step's parameters."""
@@ -111,8 +117,21 @@ class Draw:
         if self.chosen.kind == "sampled":
             pairs.append(self._sampled(audience, own, items))
         if self.chosen.path is not None:
-            pairs.append(_of_file(read(self.chosen.path), audience, items))
+            listed = read(self.chosen.path)
+            self._check(listed, items, self.chosen.path)
+            pairs.append(_of_file(listed, audience, items))
         return _distinct(pairs, len(audience), len(items))
+
+    def _check(self, listed: pl.DataFrame, items: pl.Series, path: Path) -> None:
+        """Refuse a file that leaves a user with the relevant items alone, which are then at the top whatever ranks."""
+        if not listed[ITEM].is_in(items.implode()).any():
+            hint = "the ids have to be those of the split"
+            raise RecliError(Exit.DATA, "names no item that the model knows", where=path, hint=hint)
+        users = self.relevant[USER].unique(maintain_order=True)
+        missing = users.filter(~users.is_in(listed[USER].unique().implode()))
+        if len(missing):
+            message = f"names no candidates of {len(missing):,} of {len(users):,} users, such as {missing[0]}"
+            raise RecliError(Exit.DATA, message, where=path, hint="--users measures only some")
 
     def _sampled(self, audience: Audience, own: pl.Series, items: pl.Series) -> "tuple[Longs, Ints]":
         from recli.kernels.candidates import sample
@@ -122,7 +141,8 @@ class Draw:
         if self.chosen.popularity:
             pairs = self.train.select(USER, ITEM).unique()
             weight = np.bincount(encode(pairs[ITEM], items) + 1, minlength=len(items) + 1)[1:].astype(np.float64)
-        drawn = sample(_digests(own), _digests(items), weight, indptr, excluded, self.chosen.n, self.chosen.seed)
+        n = min(self.chosen.n, len(items))
+        drawn = sample(_digests(own), _digests(items), weight, indptr, excluded, n, self.chosen.seed)
         return np.nonzero(drawn >= 0)[0], drawn[drawn >= 0]
 
 
@@ -134,8 +154,12 @@ def read(path: Path) -> pl.DataFrame:
         return open_events(path, Source()).of_interactions().part("train", "valid", "test").select(USER, ITEM)
     users: list[str] = []
     items: list[str] = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
+    with path.open("rb") as lines:
+        for number, raw in enumerate(lines, 1):
+            try:
+                line = raw.decode()
+            except UnicodeDecodeError as error:
+                raise RecliError(Exit.DATA, "is not UTF-8 text", where=f"{path}:{number}") from error
             first, *others = line.rstrip("\r\n").split("\t")
             match = _NCF.fullmatch(first)
             if not match or not all(others):

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from recli import sources
-from recli.artifact import Artifact
+from recli.artifact import Artifact, find
 from recli.errors import Exit, RecliError
 from recli.interactions import vocabulary
 from recli.metrics import Wanted
@@ -22,7 +22,6 @@ from recli.pipeline.evaluate.asked import (
     Plan,
     deepest,
     held_out,
-    not_empty,
     split_metrics,
 )
 from recli.pipeline.evaluate.beside import Beside
@@ -89,30 +88,34 @@ def plan_predictions(artifact: Artifact, asked: Asked, given: Events | None, out
 def plan_foreign(path: Path, asked: Asked, given: Events | None, output: Output) -> Plan:
     """How to evaluate what another program made: a user and an item a row, and a rank or a score.
 
-    The metrics say whether they are lists or predictions.
+    The metrics say whether they are lists or predictions. ``--split`` names a split of recli's that they are held to.
 
     Raises:
         RecliError: there is no truth, an option is for a model, or the metrics are of both kinds (exit 2).
     """
-    _only_lists(asked, path, "holds what another program made", None, rolling=None)
+    behind = None if asked.request.split is None else open_split(asked.request.split)
+    phase = asked.request.phase or "test" if behind is not None else None
+    _only_lists(asked, path, "holds what another program made", phase, rolling=None, ours=False)
     lists = open_events(path, asked.request.source).of_interactions()
     wanted = asked.wanted(LISTS)
     of_lists, of_pairs = split_metrics(wanted, asked.table)
     if of_lists and of_pairs:
         message = f"{of_lists[0]} is of lists and {of_pairs[0]} of predictions"
         raise RecliError(Exit.USAGE, message, where=path, hint="measure the one, then the other")
-    if given is None and of_lists:
-        hint = "--truth names the held-out rows"
+    held = given if given is not None else behind
+    if held is None and of_lists:
+        hint = "--truth names the held-out rows, --split a split of recli's"
         raise RecliError(Exit.USAGE, "are lists of another program, which name no truth", where=path, hint=hint)
-    events = given if given is not None and given.is_split else None
-    told = {"phase": "given", "candidates": "unknown", "seen": "unknown"}
+    events = behind if behind is not None else given if given is not None and given.is_split else None
+    told = {"phase": phase or "given", "candidates": "unknown", "seen": "unknown"}
     reading = _Reading(asked, events, given, path, told, output)
 
     def work() -> Result:
-        frame = named(lists.table.frame, asked.columns, path, rated=given is None)
+        table = lists.table
+        frame = named(table.frame, asked.columns, path, originals=table.originals, rated=held is None)
         if of_pairs:
-            return reading.of_pairs(frame, wanted, "given", fit_on=TRAIN, task=None)
-        return reading.of_lists(frame, wanted, "given", fit_on=TRAIN, tied=None)
+            return reading.of_pairs(frame, wanted, phase or "given", fit_on=TRAIN, task=None)
+        return reading.of_lists(frame, wanted, phase or "given", fit_on=TRAIN, tied=None)
 
     inputs = [*lists.inputs_as("preds" if of_pairs else "recs"), *as_truth(given)]
     return Plan(step=asked.step(path, wanted, told, [*inputs, *reading.inputs()]), work=work)
@@ -131,7 +134,7 @@ class _Reading:
         output: Output,
     ) -> None:
         self.asked, self.events, self.given, self.path, self.output = asked, events, given, path, output
-        self.train = None if asked.train is None else open_events(asked.train, asked.truth_source or Source())
+        self.train = None if asked.train is None else open_given(asked.train, asked)
         self.facts = {**told, **asked.relevance.facts()}
         around = events if events is not None else self.train if self.train is not None else given
         names = [*asked.by, *(["item."] if asked.features else [])]
@@ -147,15 +150,17 @@ class _Reading:
         self, frame: pl.DataFrame, wanted: Sequence[Wanted], phase: str, *, fit_on: Sequence[str], tied: float | None
     ) -> Result:
         train = self._part("train")
-        check_needs(wanted, self.asked, train=train is not None)
+        check_needs(wanted, self.asked, train=train is not None, several=QUERY in frame.columns)
         rows = held_out(self.events, phase, self.given, self.path)
-        if QUERY in frame.columns and QUERY not in rows.columns:
-            rows = numbered(rows)
-        elif QUERY in rows.columns and QUERY not in frame.columns:
+        where = next((events.path for events in (self.given, self.events) if events is not None), self.path)
+        if QUERY in rows.columns and QUERY not in frame.columns:
             raise RecliError(Exit.DATA, "has no column query, and the truth has", where=self.path, hint="--query-col")
-        relevant = not_empty(self.asked.relevance.select(rows, self.path), self.path)
+        if QUERY in frame.columns:
+            own = QUERY in rows.columns
+            rows = rows.with_columns(named(rows.select(QUERY), {}, where)[QUERY]) if own else numbered(rows)
+        relevant = self.asked.relevance.select(rows, where)
         known = vocabulary((relevant if train is None else train)[ITEM])
-        truth = truth_of(relevant, known, train, everybody=rows, also=frame[ITEM])
+        truth = truth_of(relevant, known, train, everybody=rows, also=frame[ITEM], judged=self.asked.judged)
         truth = self.beside.facts(truth, self.asked.features, train)
         # A place more than is measured, to tell what is tied at the cut.
         descending = self.asked.dialect == "trec"
@@ -163,14 +168,17 @@ class _Reading:
         if lists.uncounted:
             self.output.detail(f"{lists.uncounted:,} rows of the lists are of users without a relevant row")
         slices = self.beside.slices(self.asked.by, truth.rows[USER], truth.items, train)
-        result = measure(replace(lists, tied=tied), truth, wanted, self.asked.table, self.facts, slices)
+        # What the lists say of their ties is of all of them.
+        lists = replace(lists, tied=None if lists.uncounted else tied)
+        result = measure(lists, truth, wanted, self.asked.table, self.facts, slices)
         seen = None if self.facts["seen"] == "masked" else frame
         return guarded(result, rows, self._part(*fit_on), seen, self.events)
 
     def of_pairs(
         self, frame: pl.DataFrame, wanted: Sequence[Wanted], phase: str, *, fit_on: Sequence[str], task: str | None
     ) -> Result:
-        rows = None if self.given is None else held_out(self.events, phase, self.given, self.path)
+        beside = self.given is None and (self.events is None or task is not None)  # the truth stands beside the scores
+        rows = None if beside else held_out(self.events, phase, self.given, self.path)
         if SCORE not in frame.columns:
             raise RecliError(Exit.DATA, "has no column score", where=self.path, hint="--score-col names it")
         pairs = held_to(frame, rows, self.path)
@@ -203,11 +211,11 @@ def guarded(
     return replace(result, document={**result.document, "leaks": found})
 
 
-def check_needs(wanted: Sequence[Wanted], asked: Asked, *, train: bool) -> None:
-    """Refuse a metric of lists that needs what is not at hand (exit 2)."""
+def check_needs(wanted: Sequence[Wanted], asked: Asked, *, train: bool, several: bool) -> None:
+    """Refuse a metric of lists that needs what is not at hand (exit 2); ``several``: a user may have several lists."""
     have = {"gains"} | ({"train"} if train else set())
     have |= {"features", "categories"} if asked.features else set()
-    have |= {"history"} if train and not asked.request.rolling else set()
+    have |= {"history"} if train and not several else set()
     hints = {
         "train": "--split or --train names the rows that the model was trained on",
         "features": "--features COLUMN,... names columns of the items' table",
@@ -240,10 +248,40 @@ def as_truth(given: Events | None) -> list[Input]:
 
 def is_qrels(path: Path, source: Source) -> bool:
     """Whether a truth is TREC's, where what is not above 0 was judged not relevant."""
-    return (source.options.format or (sources.detect(path) if path.exists() else None)) == "trec"
+    named = source.options.format
+    try:
+        return (named or (sources.detect(path) if path.exists() else None)) == "trec"
+    except RecliError:  # the name does not tell: a flag has to, and it is asked for where the file is read
+        return False
 
 
-def _only_lists(asked: Asked, path: Path, what: str, phase: str | None, *, rolling: bool | None) -> None:
+def open_split(path: Path) -> Events:
+    """A split of recli's.
+
+    Raises:
+        RecliError: it is none (exit 3).
+    """
+    events = open_events(path, Source())
+    if not events.is_split:
+        raise RecliError(Exit.DATA, "is no split", where=path, hint="--truth and --train name other files")
+    return events
+
+
+def open_given(path: Path, asked: Asked) -> Events:
+    """A truth, or train rows, given by hand: read as ``--truth-cols`` says, else as the lists are.
+
+    An artifact and TREC's files need no telling.
+    """
+    ours = path.is_file() and find(path) is not None
+    source = asked.truth_source or (Source() if ours else asked.request.source)
+    if not ours and asked.truth_source is None and is_qrels(path, Source()):
+        source = Source()
+    return open_events(path, source).of_interactions()
+
+
+def _only_lists(
+    asked: Asked, path: Path, what: str, phase: str | None, *, rolling: bool | None, ours: bool = True
+) -> None:
     """Refuse options that only a model can follow (exit 2)."""
     request = asked.request
     given = request.choices() or request.history or request.allow_seen or asked.candidates.kind != "all"
@@ -251,7 +289,7 @@ def _only_lists(asked: Asked, path: Path, what: str, phase: str | None, *, rolli
     if given or other_phase or (request.rolling and not rolling):
         hint = "such options are for recommend, or for evaluate with a model"
         raise RecliError(Exit.USAGE, what, where=path, hint=hint)
-    if phase is not None and (asked.train is not None or asked.columns):
+    if ours and (asked.train is not None or asked.columns):
         raise RecliError(Exit.USAGE, f"{what}, and knows its train rows and columns itself", where=path)
 
 

@@ -11,8 +11,10 @@ PAIR = [USER, ITEM]
 
 
 def repeated(held_out: pl.DataFrame, trained: pl.DataFrame) -> Iterator[str]:
-    """Held-out rows that the model was fitted on."""
-    count = held_out.join(trained.select(PAIR), on=PAIR, how="semi").height
+    """Held-out rows that the model was fitted on: of the same time too, since a user may come back to an item."""
+    timed = TIME in held_out.columns and held_out.schema[TIME] == trained.schema.get(TIME)
+    row = [*PAIR, TIME] if timed else PAIR
+    count = held_out.join(trained.select(row), on=row, how="semi").height
     if count:
         yield f"{count:,} of {held_out.height:,} held-out rows stand in what the model was trained on"
 

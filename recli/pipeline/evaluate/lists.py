@@ -23,22 +23,34 @@ if TYPE_CHECKING:
 RANK = "rank"
 
 
-def named(frame: pl.DataFrame, columns: Mapping[str, str], where: Path, *, rated: bool = False) -> pl.DataFrame:
+def named(
+    frame: pl.DataFrame,
+    columns: Mapping[str, str],
+    where: Path,
+    *,
+    originals: Mapping[str, str] | None = None,
+    rated: bool = False,
+) -> pl.DataFrame:
     """Another program's lists or predictions, with the columns that options name called ``score``, ``rank``, ``query``.
 
     A source that finds a column called score, and no rating, takes it for the rating; unless what the scores are held
-    to stands beside them (``rated``), that is the score.
+    to stands beside them (``rated``), that is the score. ``originals`` says what the source renamed.
 
     Raises:
         RecliError: there is no such column (exit 2), or what should be a number is none (exit 3).
     """
-    for ours, theirs in columns.items():
+    called = {theirs: ours for ours, theirs in (originals or {}).items()}
+    for ours, given in columns.items():
+        theirs = given if given in frame.columns else called.get(given, given)
         if theirs not in frame.columns:
             hint = nearest(theirs, frame.columns)
-            raise RecliError(Exit.USAGE, f"--{ours}-col {theirs}: no such column", where=where, hint=hint)
+            raise RecliError(Exit.USAGE, f"--{ours}-col {given}: no such column", where=where, hint=hint)
         if theirs != ours:
             frame = frame.drop(ours, strict=False).rename({theirs: ours})
-    if SCORE not in frame.columns and RATING in frame.columns and not rated:
+    if SCORE in columns and RANK not in columns:
+        frame = frame.drop(RANK, strict=False)  # who names the scores wants to have the order by them
+    was_score = (originals or {}).get(RATING, "").lower() == SCORE
+    if SCORE not in frame.columns and RATING in frame.columns and (was_score or not rated):
         frame = frame.rename({RATING: SCORE})
     for name in (RANK, SCORE, QUERY):
         if name in frame.columns:
@@ -48,13 +60,15 @@ def named(frame: pl.DataFrame, columns: Mapping[str, str], where: Path, *, rated
 
 def _numbers(column: pl.Series, where: Path) -> pl.Series:
     whole = column.name == QUERY
-    numbers = column.cast(pl.Int32 if whole else pl.Float64, strict=False)
-    wrong = numbers.is_null() if whole else numbers.is_null() | numbers.is_nan()
+    numbers = column.cast(pl.Float64, strict=False)
+    wrong = numbers.is_null() | numbers.is_nan()
+    if whole:
+        wrong |= (numbers != numbers.floor()) | ~numbers.is_between(-(2**31), 2**31 - 1)
     if wrong.any():
         bad = column[int(wrong.arg_max() or 0)]
         message = f"{column.name} {bad!r} is no {'whole ' if whole else ''}number"
         raise RecliError(Exit.DATA, message, where=where)
-    return numbers
+    return numbers.cast(pl.Int32) if whole else numbers
 
 
 def ranked(frame: pl.DataFrame, truth: Truth, depth: int, where: Path, *, descending_ids: bool = False) -> Ranked:

@@ -1,6 +1,6 @@
 """Evaluating a model: its lists, or its predictions, of the rows that were held out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,7 +34,7 @@ from recli.pipeline.evaluate.truth import truth_of
 from recli.pipeline.events import Events
 from recli.pipeline.recommend import Lists, Task, lists_frame, open_task, rank
 from recli.pipeline.step import Output
-from recli.schema import ITEM, LABEL, PARTS, USER
+from recli.schema import ITEM, LABEL, PARTS, QUERY, USER
 
 
 def plan(artifact: Artifact, asked: Asked, given: Events | None, output: Output) -> Plan:
@@ -48,6 +48,8 @@ def plan(artifact: Artifact, asked: Asked, given: Events | None, output: Output)
         raise RecliError(Exit.USAGE, "is a model, which knows its train rows and columns itself", where=artifact.path)
     if request.rolling and given is not None:
         raise RecliError(Exit.USAGE, "--rolling takes the truth from the split", hint="leave out --truth")
+    if not asked.candidates.masks:  # who says what to rank, wants to see it ranked
+        request = replace(request, allow_seen=True)
     task = open_task(artifact, request)
     if asked.candidates.kind != "all" and (request.items is not None or request.exclude):
         raise RecliError(Exit.USAGE, "--candidates says what is ranked", hint="leave out --items and --exclude")
@@ -55,7 +57,7 @@ def plan(artifact: Artifact, asked: Asked, given: Events | None, output: Output)
     wanted = asked.wanted(usual)
     of_lists, of_pairs = split_metrics(wanted, asked.table)
     beside = Beside.open(task.events, dict(asked.companions), [*asked.by, *(["item."] if asked.features else [])])
-    check_needs(of_lists, asked, train=True)
+    check_needs(of_lists, asked, train=True, several=request.rolling)
     facts = {**task.facts, **asked.relevance.facts(), **asked.candidates.facts(task.facts["candidates"])}
     evaluation = _Evaluation(artifact, asked, task, given, beside, facts, output)
 
@@ -91,8 +93,10 @@ class _Evaluation:
 
     def rows(self) -> pl.DataFrame:
         """The held-out rows; with rolling queries each with the number of its own."""
-        rows = held_out(self.task.events, self.task.phase, self.given, self.path)
-        users = self.asked.request.users
+        rows = held_out(self.task.events, self.task.phase, self.given, self.path).drop(QUERY, strict=False)
+        users: Iterable[str] | None = self.asked.request.users
+        if self.task.given is not None:
+            users = self.task.given.part(*PARTS)[USER].unique()
         if users is not None:
             rows = not_empty(rows.filter(pl.col(USER).is_in(list(users))), self.path)
         return numbered(rows) if self.asked.request.rolling else rows
@@ -105,17 +109,15 @@ class _Evaluation:
                 message = "--candidates labeled ranks the held-out rows, and all of them are relevant"
                 raise RecliError(Exit.USAGE, message, hint="--relevant 'rating>=4' says which are")
             relevance = replace(relevance, condition=Condition(LABEL, ">", "0"))
-        return not_empty(relevance.select(rows, self.path), self.path)
+        return relevance.select(rows, (self.given or self.task.events).path)
 
     def of_lists(self, wanted: Sequence[Wanted]) -> Result:
         rows = self.rows()
         relevant = self._relevant(rows)
         # A place more than is measured, to tell what is tied at the cut.
         lists = self._ranked(rows, relevant, deepest(wanted) + 1)
-        if self.task.given is not None:
-            relevant = not_empty(relevant.filter(keys(relevant).is_in(keys(lists.rows).implode())), self.path)
         train = self.task.events.part("train")
-        truth = truth_of(relevant, lists.items, train, everybody=rows)
+        truth = truth_of(relevant, lists.items, train, everybody=rows, judged=self.asked.judged)
         truth = self.beside.facts(truth, self.asked.features, train)
         row = encode(truth.keys, keys(lists.rows))
         known = (row >= 0)[:, None]
@@ -130,8 +132,7 @@ class _Evaluation:
     def of_pairs(self, wanted: Sequence[Wanted]) -> Result:
         rows = self.rows()
         if self.asked.candidates.kind == "all":
-            source = predict.pairs_of(self.task, None) if self.given is None else rows
-            scored = predict.score(self.task, source, self.output)
+            scored = predict.score(self.task, rows, self.output)
             pairs = held_to(scored.frame, None, self.path)
             facts = {**self.facts, "candidates": "the held-out pairs", "fallbacks": scored.fallbacks}
         else:
@@ -148,8 +149,10 @@ class _Evaluation:
 
     def _ranked(self, rows: pl.DataFrame, relevant: pl.DataFrame, k: int | None) -> Lists:
         chosen = self.asked.candidates
+        # A truth by hand may be of users who have no row in the phase.
+        wanted = None if self.given is None else rows[USER].unique(maintain_order=True)
         if chosen.kind == "all":
-            return rank(self.task, self.output, k or 1)
+            return rank(self.task, self.output, k or 1, wanted=wanted)
         events = self.task.events
         own = [events.part(*PARTS), rows] if self.task.given is None else [self.task.given.part(*PARTS), rows]
         draw = Draw(
@@ -159,7 +162,7 @@ class _Evaluation:
             known=pl.concat([part.select(USER, ITEM) for part in own]),
             train=events.part("train"),
         )
-        return rank(self.task, self.output, k, draw)
+        return rank(self.task, self.output, k, draw, wanted)
 
     def _trained(self) -> pl.DataFrame:
         return self.task.events.part(*self.artifact.header.more["fit_on"])

@@ -13,7 +13,7 @@ from recli.metrics import Metric, Wanted
 from recli.metrics.metric import POPULATIONS
 from recli.pipeline.audience import keys
 from recli.pipeline.evaluate.measure import Result, number
-from recli.pipeline.evaluate.relevance import Relevance
+from recli.pipeline.evaluate.relevance import GAIN, Relevance
 from recli.pipeline.evaluate.slices import Slice, gap
 from recli.schema import ITEM, LABEL, QUERY, RATING, SCORE, USER
 
@@ -121,11 +121,16 @@ def _check_scores(pairs: pl.DataFrame, metrics: Sequence[Wanted], task: str | No
         raise RecliError(
             Exit.USAGE, f"{errors[0]} is of predicted ratings, and this model ranks", where=where, hint=hint
         )
+    if errors and TRUTH in pairs.columns:
+        message = f"{errors[0]} holds scores to ratings, and candidates have none"
+        raise RecliError(Exit.USAGE, message, where=where, hint="--metrics auc,gauc or those of lists, such as ndcg@10")
     unscored = pairs[SCORE].null_count()
     if unscored and names - set(ORDER):
         first = sorted(names - set(ORDER))[0]
         message = f"{unscored:,} pairs have no score, which {first} cannot count"
         raise RecliError(Exit.DATA, message, where=where, hint="auc and gauc put them last")
+    if errors and not pairs[SCORE].is_finite().all():
+        raise RecliError(Exit.DATA, f"a score is infinite, which {errors[0]} cannot count", where=where)
     if "logloss" in names and not pairs[SCORE].is_between(0, 1).all():
         scores = pairs[SCORE].to_numpy()
         message = f"logloss takes probabilities, and the scores go from {scores.min():g} to {scores.max():g}"
@@ -155,13 +160,26 @@ def _fingerprint(pairs: pl.DataFrame) -> str:
     from recli.pipeline.evaluate.truth import fingerprint, truth_of
 
     rows = pairs.select(name for name in (USER, QUERY, ITEM) if name in pairs.columns)
+    held = next((name for name in (TRUTH, RATING, LABEL) if name in pairs.columns), None)
+    if held is not None:
+        rows = rows.with_columns(pairs[held].cast(pl.Float64).alias(GAIN))
     return fingerprint(truth_of(rows, pl.Series(ITEM, [], pl.String), None))
 
 
 def of_candidates(lists: pl.DataFrame, relevant: pl.DataFrame) -> pl.DataFrame:
-    """Scored candidates with 1 where the row has the item among its relevant ones, else 0."""
+    """Scored candidates with 1 where the row has the item among its relevant ones, else 0.
+
+    A relevant item that cannot be scored is there without a score: it goes last.
+    """
     on = [name for name in (USER, QUERY, ITEM) if name in lists.columns]
     marked = relevant.select(on).unique().with_columns(pl.lit(1.0).alias(TRUTH))
     own = keys(relevant).unique()
     kept = lists.filter(keys(lists).is_in(own.implode()))
-    return kept.join(marked, on=on, how="left", maintain_order="left").with_columns(pl.col(TRUTH).fill_null(0.0))
+    scored = kept.join(marked, on=on, how="left", maintain_order="left").with_columns(pl.col(TRUTH).fill_null(0.0))
+    lost = marked.join(kept.select(on), on=on, how="anti", maintain_order="left")
+    return pl.concat(
+        [
+            scored.select(*on, SCORE, TRUTH),
+            lost.with_columns(pl.lit(None, pl.Float32).alias(SCORE)).select(*on, SCORE, TRUTH),
+        ]
+    )

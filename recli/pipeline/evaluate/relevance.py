@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 
 from recli.errors import Exit, RecliError, nearest
@@ -25,7 +26,7 @@ _COMPARE: Final[dict[str, Callable[[Any, Any], Any]]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
-_FORM: Final = re.compile(r"\s*([^<>=!]+?)\s*(>=|<=|==|!=|=|>|<)\s*(.+?)\s*")
+_FORM: Final = re.compile(r"\s*([^<>=!]+?)\s*(>=|<=|==|!=|=|>|<)\s*([^\s=].*?)\s*")
 _HINT: Final = "such as 'rating>=4', in quotes, because the shell takes > for itself"
 
 
@@ -61,6 +62,8 @@ class Condition:
             raise RecliError(Exit.USAGE, f"--relevant: no column {self.column}", where=where, hint=hint)
         column = rows[self.column]
         value: Any = self.value
+        if column.dtype.is_nested():
+            raise RecliError(Exit.USAGE, f"--relevant: {self.column} holds several values a row", where=where)
         if column.dtype.is_numeric():
             try:
                 value = float(self.value)
@@ -74,6 +77,8 @@ class Condition:
             hint = f"--types {self.column}=float reads numbers; == and != compare text"
             raise RecliError(Exit.USAGE, f"--relevant: {self.column} is text, which {self} cannot order", hint=hint)
         holds: pl.Series = _COMPARE[self.sign](column, value)
+        if not column.dtype.is_numeric():
+            holds &= column != ""
         return holds.fill_null(False)
 
     def __str__(self) -> str:
@@ -100,15 +105,25 @@ class Relevance:
         """The relevant rows; where gains are graded, with a column `GAIN` above 0.
 
         Raises:
-            RecliError: there is no column to grade by (exit 2).
+            RecliError: there is no column to grade by (exit 2), or no row is relevant (exit 3).
         """
         if self.condition is not None:
             rows = rows.filter(self.condition.holds(rows, where))
-        if self.gain == "binary":
-            return rows
+            if rows.is_empty():
+                raise RecliError(Exit.DATA, f"no held-out row is relevant: --relevant {self.condition}", where=where)
+        return rows if self.gain == "binary" else self._graded(rows, where)
+
+    def _graded(self, rows: pl.DataFrame, where: Path) -> pl.DataFrame:
         column = next((name for name in (RATING, LABEL) if name in rows.columns), None)
         if column is None:
             message = f"--gain {self.gain} grades by rating or label, and there is neither"
             raise RecliError(Exit.USAGE, message, where=where, hint="--rating-col names the column")
-        gains = pl.Series(GAIN, GAINS[self.gain](rows[column].to_numpy()))
-        return rows.with_columns(gains).filter(pl.col(GAIN) > 0)
+        with np.errstate(over="ignore"):
+            gains = GAINS[self.gain](rows[column].to_numpy())
+        if not np.isfinite(gains[gains > 0].sum()):
+            message = f"--gain {self.gain}: {column} goes up to {rows[column].to_numpy().max():g}, too much for it"
+            raise RecliError(Exit.USAGE, message, where=where, hint="--gain linear")
+        graded = rows.with_columns(pl.Series(GAIN, gains)).filter(pl.col(GAIN) > 0)
+        if graded.is_empty():
+            raise RecliError(Exit.DATA, f"--gain {self.gain}: no {column} is above 0", where=where)
+        return graded

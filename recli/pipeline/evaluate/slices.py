@@ -10,6 +10,7 @@ import polars as pl
 from recli.errors import Exit, RecliError, nearest
 from recli.metrics import Metric, Wanted
 from recli.pipeline.evaluate.truth import Truth
+from recli.schema import QUERY, USER
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,13 +44,14 @@ def by_group(
     table: Mapping[str, Metric],
     values_of: Callable[..., Mapping[Wanted, Any]],
 ) -> dict[Wanted, dict[str, Any]]:
-    """Every metric by group: its value and how many users (or queries) it is of, and the gap between the groups.
+    """Every metric by group: its value, how many users (and queries) it is of, and the gap between the groups.
 
     A group of items keeps the lists as they are and counts its own items alone as relevant, so that only ranking
     metrics have values by it.
     """
     wanted = [one for one in metrics if part.of == "user" or table[one.name].kind == "ranking"]
     found: dict[Wanted, dict[str, Any]] = {one: {} for one in wanted}
+    rows = truth.rows
     for label, mask in part.groups.items():
         if part.of == "item":
             relevant, lists, facts = truth.all.only(mask), codes, truth.facts
@@ -58,9 +60,10 @@ def by_group(
             if facts.history_indptr is not None and facts.history_items is not None:
                 indptr, items = _rows(facts.history_indptr, facts.history_items, mask)
                 facts = replace(facts, history_indptr=indptr, history_items=items)
-        users = int((relevant.counts > 0).sum())
+        counted = (rows if part.of == "item" else rows.filter(mask)).filter(relevant.counts > 0)
+        counts = {"users": counted[USER].n_unique()} | ({"queries": counted.height} if QUERY in rows.columns else {})
         for one, value in values_of(lists, relevant, facts, wanted, table).items():
-            found[one][label] = {"value": value.value if users else None, "users": users}
+            found[one][label] = {"value": value.value if counted.height else None, **counts}
     return {one: {"groups": groups, "gap": gap(groups)} for one, groups in found.items()}
 
 
@@ -86,7 +89,9 @@ def of_counts(name: str, of: Literal["user", "item"], counts: "Longs") -> Slice:
         share[order] = (np.cumsum(counts[order]) - counts[order]) / max(counts.sum(), 1)
         cuts = {"head": share < 1 / 3, "middle": (share >= 1 / 3) & (share < 2 / 3), "tail": share >= 2 / 3}
         groups = {label: mask & (counts > 0) for label, mask in cuts.items()}
-        groups = {_with_range(label, counts[mask]): mask for label, mask in groups.items() if mask.any()}
+        groups = {label: mask for label, mask in groups.items() if mask.any()}
+        ranges = _ranges([counts[mask] for mask in groups.values()])
+        groups = {f"{label} ({a})": mask for (label, mask), a in zip(groups.items(), ranges, strict=True)}
     else:
         groups = _quarters(np.where(counts > 0, counts.astype(np.float64), np.nan))
         groups.pop(NONE, None)
@@ -110,9 +115,10 @@ def of_column(name: str, of: Literal["user", "item"], ids: pl.Series, table: pl.
     )[column]
     if values.dtype.is_numeric():
         return Slice(name=name, of=of, groups=_quarters(values.cast(pl.Float64).fill_null(float("nan")).to_numpy()))
-    if not values.dtype.is_nested():
-        values = values.fill_null("").replace("", NONE).to_frame().select(pl.concat_list(column)).to_series()
-    lists = values.to_frame().with_row_index("row").explode(column).with_columns(pl.col(column).fill_null(NONE))
+    lists = values.to_frame().with_row_index("row")
+    if values.dtype.is_nested():
+        lists = lists.explode(column, empty_as_null=True).with_columns(pl.col(column).cast(pl.String))
+    lists = lists.with_columns(pl.col(column).fill_null("").replace("", NONE))
     labels = lists[column].unique().sort().to_list()
     if len(labels) > MOST:
         hint = f"a column of at most {MOST} values makes groups"
@@ -130,16 +136,16 @@ def _quarters(values: "NDArray[np.float64]") -> "dict[str, Bools]":
     edges = np.unique(np.quantile(values[known], np.linspace(0, 1, PARTS + 1)[1:-1])) if known.any() else np.empty(0)
     place = np.searchsorted(edges, np.where(known, values, np.inf), side="left")
     masks = [known & (place == at) for at in range(len(edges) + 1)]
-    groups = {_range(values[mask]): mask for mask in masks if mask.any()}
+    masks = [mask for mask in masks if mask.any()]
+    groups = dict(zip(_ranges([values[mask] for mask in masks]), masks, strict=True))
     if not known.all():
         groups[NONE] = ~known
     return groups
 
 
-def _range(values: "NDArray[Any]") -> str:
-    low, high = values.min(), values.max()
-    return f"{low:g}" if low == high else f"{low:g}-{high:g}"
-
-
-def _with_range(label: str, counts: "Longs") -> str:
-    return f"{label} ({_range(counts)})"
+def _ranges(parts: "Sequence[NDArray[Any]]") -> list[str]:
+    """From where to where the numbers of each part go, in as many digits as it takes to tell them apart."""
+    ends = [(float(values.min()), float(values.max())) for values in parts]
+    distinct = {end for both in ends for end in both}
+    digits = next(n for n in (6, 12, 17) if n == 17 or len({f"{end:.{n}g}" for end in distinct}) == len(distinct))
+    return [f"{low:.{digits}g}" if low == high else f"{low:.{digits}g}-{high:.{digits}g}" for low, high in ends]

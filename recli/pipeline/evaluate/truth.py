@@ -81,14 +81,16 @@ def truth_of(
     *,
     everybody: pl.DataFrame | None = None,
     also: pl.Series | None = None,
+    judged: bool = False,
 ) -> Truth:
     """The relevant rows by user, or by user and query, each item once, with the highest gain.
 
     Codes are those of ``known``, the items that train or the model knows, and above them those of the other items of
-    the rows and of ``also``. ``everybody`` are all held-out rows, relevant or not.
+    the rows and of ``also``. ``everybody`` are all held-out rows, relevant or not; with ``judged`` those have a row
+    too who have nothing relevant.
     """
     columns = [name for name in (USER, QUERY) if name in relevant.columns]
-    rows = relevant.select(columns).unique(maintain_order=True)
+    rows = (relevant if everybody is None or not judged else everybody).select(columns).unique(maintain_order=True)
     items = pl.concat([known, _strangers(relevant[ITEM], also, known)])
     everything = _relevant(relevant, keys(rows), items)
     unjudged = 0
