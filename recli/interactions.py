@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from recli.errors import Exit, RecliError
 from recli.schema import ITEM, POSITION, RATING, TIME, USER
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def order_within(group: Ints, key: NDArray[np.generic] | None, n_groups: int) ->
     from scipy.sparse import csr_matrix
 
     n = len(group)
+    if key is None and (group[1:] >= group[:-1]).all():  # they stand together already
+        return np.append(0, np.cumsum(np.bincount(group, minlength=n_groups))), np.arange(n)
     rows = np.arange(n) if key is None else np.argsort(key, kind="stable")
     # One entry a row, in the column of its group: turning that into columns is the counting sort, in C.
     one_a_row = csr_matrix((np.ones(n, np.int8), group[rows], np.arange(n + 1)), shape=(n, n_groups))
@@ -117,20 +120,22 @@ class Interactions:
 
     def queries(self) -> Queries:
         """Every user with the history that is here."""
-        return Queries(user=np.arange(self.n_users, dtype=np.int32), indptr=self.indptr, item=self.item, time=self.time)
+        user = np.arange(self.n_users, dtype=np.int32)
+        return Queries(user=user, indptr=self.indptr, item=self.item, rating=self.rating, time=self.time)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Queries:
     """A batch to score: whom (``user`` (n,) int32, -1 for unknown) and with which history.
 
-    The history of query q is ``item[indptr[q]:indptr[q + 1]]``, in time order, with ``time`` beside it.
+    The history of query q is ``item[indptr[q]:indptr[q + 1]]``, in time order, with ``rating`` and ``time`` beside it.
     ``replaced`` says that the histories were given by hand, so that what was learned of a known user is out of date.
     """
 
     user: Ints
     indptr: Longs
     item: Ints
+    rating: Floats | None = None
     time: Doubles | None = None
     replaced: bool = False
 
@@ -148,8 +153,10 @@ class Queries:
         order = event_order(history)
         indptr, rows = order_within(query[known], None if order is None else order[known], len(wanted))
         rows = known[rows]
+        rating = history[RATING].to_numpy()[rows].astype(np.float32) if RATING in history.columns else None
         time = history[TIME].to_numpy()[rows] if TIME in history.columns else None
-        return cls(user=encode(wanted, users), indptr=indptr, item=item[rows], time=time, replaced=replaced)
+        user = encode(wanted, users)
+        return cls(user=user, indptr=indptr, item=item[rows], rating=rating, time=time, replaced=replaced)
 
     def __len__(self) -> int:
         return len(self.user)
@@ -163,6 +170,7 @@ class Queries:
             user=self.user[start:stop],
             indptr=indptr - indptr[0] if len(indptr) else indptr,
             item=self.item[events],
+            rating=None if self.rating is None else self.rating[events],
             time=None if self.time is None else self.time[events],
             replaced=self.replaced,
         )
@@ -176,6 +184,7 @@ class Queries:
             user=self.user[rows],
             indptr=indptr,
             item=self.item[events],
+            rating=None if self.rating is None else self.rating[events],
             time=None if self.time is None else self.time[events],
             replaced=self.replaced,
         )
@@ -192,10 +201,38 @@ class Queries:
 
 def binary(indptr: Longs, item: Ints, n_items: int) -> csr_matrix:
     """Rows × items, float32, 1 for every distinct item of a row; indices sorted."""
+    matrix = _sums(indptr, item, np.ones(len(item), np.float32), n_items)
+    matrix.data[:] = 1.0
+    return matrix
+
+
+def weighted(events: Interactions | Queries, n_items: int, weight: str) -> csr_matrix:
+    """Rows × items, float32: what a row has of an item. Indices sorted, nothing where that is 0.
+
+    ``weight`` is "none" (1), "count" (the number of events) or "rating" (the sum of their ratings).
+
+    Raises:
+        RecliError: there are no ratings, or one is below 0 (exit 3).
+    """
+    if weight == "none":
+        return binary(events.indptr, events.item, n_items)
+    if weight == "count":
+        return _sums(events.indptr, events.item, np.ones(len(events.item), np.float32), n_items)
+    if events.rating is None:
+        hint = "--rating-col says which column holds it, where the source is read; or leave out weight=rating"
+        raise RecliError(Exit.DATA, "the table has no rating to weight by", hint=hint)
+    if not (events.rating >= 0).all():
+        hint = "recli filter --min-rating 0 keeps the others"
+        raise RecliError(Exit.DATA, "a rating below 0, or a missing one, is no weight", hint=hint)
+    matrix = _sums(events.indptr, events.item, events.rating.copy(), n_items)
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def _sums(indptr: Longs, item: Ints, values: Floats, n_items: int) -> csr_matrix:
+    """Rows × items: the ``values``, which it takes over, of a row and an item added up; indices sorted."""
     from scipy.sparse import csr_matrix
 
-    ones = np.ones(len(item), np.float32)
-    matrix = csr_matrix((ones, item.copy(), indptr.copy()), shape=(len(indptr) - 1, n_items))
+    matrix = csr_matrix((values, item.copy(), indptr.copy()), shape=(len(indptr) - 1, n_items))
     matrix.sum_duplicates()
-    matrix.data[:] = 1.0
     return matrix

@@ -104,26 +104,32 @@ class ItemWeights:
         """The sum of the entries that a pair needs, and of no others."""
         past = queries.matrix(self.weights.shape[0])
         query = np.repeat(np.arange(len(queries)), np.diff(past.indptr))
-        entries = np.asarray(self.weights[past.indices, items[query]], np.float64).reshape(-1)
-        scores = np.bincount(query, entries, minlength=len(queries)).astype(np.float32)
+        parts = entries(self.weights, past.indices, items[query])
+        scores = np.bincount(query, parts, len(queries)).astype(np.float32)
         scores[(queries.lengths == 0) | (items < 0)] = -np.inf
         return scores
+
+
+def entries(matrix: Floats | csr_matrix, rows: Ints, columns: Ints) -> NDArray[np.float64]:
+    """The entries of a dense or csr matrix at places given by row and column; of none, scipy would make a matrix."""
+    return np.asarray(matrix[rows, columns] if len(rows) else [], np.float64).reshape(-1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Factors:
     """User row times item row, plus the item's bias where there is one.
 
-    With ``alpha`` and ``reg_weight`` (the confidence of an event and the regularisation, see `recli.models.factor.als`)
-    a history can be folded in: a user who is not known, or whose history was replaced, gets the row that the fit would
-    have given. Without them such a user cannot be scored, and a replaced history changes nothing.
+    A user who is not known, or whose history was replaced, gets the row that `fold` makes of the history. Where it
+    makes none, such a user cannot be scored, and a replaced history changes nothing.
     """
 
     user: Floats = shaped("users width")
     item: Floats = shaped("items width")
     bias: Floats | None = shaped("items", default=None)
-    alpha: float | None = None
-    reg_weight: float | None = None
+
+    def fold(self, queries: Queries) -> Floats | None:
+        """The rows of users with these histories (queries, width); None where that cannot be."""
+        return None
 
     def score(self, queries: Queries) -> Floats:
         """One matrix product."""
@@ -148,12 +154,9 @@ class Factors:
     def _rows(self, queries: Queries) -> tuple[Floats, NDArray[np.bool_]]:
         """The row of each query (queries, width), and which queries have none."""
         rows, unknown = self.user[queries.user], queries.user < 0
-        if self.alpha is None or self.reg_weight is None:
+        strangers = np.flatnonzero(unknown | queries.replaced)
+        folded = self.fold(queries.take(strangers)) if len(strangers) else None
+        if folded is None:
             return rows, unknown
-        fold = np.flatnonzero(unknown | queries.replaced)
-        if len(fold):
-            from recli.kernels import als
-
-            past = queries.matrix(len(self.item))
-            als.solve(past, self.item, rows, alpha=self.alpha, reg_weight=self.reg_weight, steps=None, rows=fold)
+        rows[strangers] = folded
         return rows, (unknown | queries.replaced) & (queries.lengths == 0)

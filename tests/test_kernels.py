@@ -71,11 +71,11 @@ def outputs() -> list[bytes]:
     theirs = rng.standard_normal((200, 8)).astype(np.float32)
     for steps in (3, None):
         ours = np.zeros((300, 8), np.float32)
-        als.solve(x, theirs, ours, alpha=2.0, reg_weight=1.0, steps=steps)
+        als.solve(2 * x, theirs, ours, reg_weight=1.0, steps=steps)
         out.append(ours)
     user, item = (rng.standard_normal((n, 8)).astype(np.float32) for n in x.shape)
     bounds, dealt = np.array([0, 100, 180, 300]), rng.permutation(200).astype(np.int32)
-    wrong = bpr.epoch(x, bounds, dealt, user, item, seed=7, rate=0.1, reg=0.01)
+    wrong = bpr.epoch(x, bounds, user, item, None, dealt, seed=7, rate=0.1, reg=0.01)
     dense, sparse = np.zeros((300, 200), np.float32), np.zeros((300, 200), np.float32)
     weights, square = rng.standard_normal((200, 200)).astype(np.float32), random(200, 200, 0.2)
     history.times_dense(x, weights, dense)
@@ -101,7 +101,7 @@ def test_every_pair_is_taken_once_and_no_positive_as_a_negative() -> None:
     """At learning rate 0 nothing moves, and the mean of s(-x) tells which pairs were met."""
     x = random(90, 80, 0.2)
     user, item = np.ones((90, 8), np.float32), np.ones((80, 8), np.float32)
-    given = (np.array([0, 30, 60, 90]), np.random.default_rng(0).permutation(80).astype(np.int32), user, item)
+    given = (np.array([0, 30, 60, 90]), user, item, None, np.random.default_rng(0).permutation(80).astype(np.int32))
     assert bpr.epoch(x, *given, seed=1, rate=0.0, reg=0.0) == 0.5
     mine = x[0].indices
     alone = csr_matrix((np.ones(len(mine), np.float32), mine, np.r_[0, np.full(90, len(mine))]), shape=x.shape)

@@ -14,6 +14,8 @@ from tests.checks import CHECKS, Check, checkerboard, withheld_first
 
 EXCUSED = {
     ("pop", "beats_popularity_on_the_checkerboard"): "it is popularity",
+    ("recentpop", "beats_popularity_on_the_checkerboard"): "it is popularity, and the board has no time",
+    ("decaypop", "beats_popularity_on_the_checkerboard"): "it is popularity, and the board has no time",
     ("random", "beats_popularity_on_the_checkerboard"): "chance knows nothing",
     ("baseline", "beats_popularity_on_the_checkerboard"): "it predicts ratings, and the board has none",
 }
@@ -31,7 +33,7 @@ def test_excuses_are_for_what_there_is() -> None:
     assert EXCUSED.keys() <= {(name, check.__name__) for name in CATALOG for check in CHECKS}
 
 
-@pytest.mark.parametrize("name", ["itemknn", "ease", "als", "bpr"])
+@pytest.mark.parametrize("name", ["itemknn", "asymknn", "userknn", "sar", "rules", "ease", "als", "bpr"])
 def test_the_board_is_understood(name: str) -> None:
     assert withheld_first(catalog.resolve(name).cls().fit(checkerboard(), Run())) == 1.0
 

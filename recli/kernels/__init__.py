@@ -26,6 +26,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 # Sums may be taken in another order (SIMD) and products fused; whatever else fast maths may do takes NaN and infinity
 # for impossible.
 OPTIONS: Final[dict[str, Any]] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract"}}
+LINE: Final = 64  # bytes
 PIECES: Final = 8  # of work for each thread, as not all rows take the same time
 _threads: ContextVar[int] = ContextVar("threads", default=numba.config.NUMBA_NUM_THREADS)
 
@@ -51,6 +52,14 @@ def part(function: Function) -> Function:
 def fixed(width: int) -> NDArray[np.void]:
     """An array whose type holds a width, as ``len(fixed[0].row)``: what takes it is compiled for that width."""
     return np.empty(1, [("row", np.float32, width)])
+
+
+def aligned(rows: int, width: int) -> NDArray[np.float32]:
+    """Zeros (rows, width) from the start of a cache line: no row of 16, 32, … lies in one line more than it need."""
+    size = rows * width * 4
+    raw = np.zeros(size + LINE, np.uint8)
+    start = -raw.ctypes.data % LINE
+    return raw[start : start + size].view(np.float32).reshape(rows, width)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recli.kernels import fixed, kernel, part, spread
+from recli.kernels import aligned, fixed, kernel, part, spread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Doubles = NDArray[np.float64]
     Ints = NDArray[np.int32]
-    Longs = NDArray[np.int64]
     Fixed = NDArray[np.void]
 
 TINY = 1e-20  # a squared residual that is as good as none
@@ -26,29 +25,30 @@ def solve(
     theirs: Floats,
     ours: Floats,
     *,
-    alpha: float,
     reg_weight: float,
+    more: Floats | None = None,
     steps: int | None,
-    rows: Longs | None = None,
 ) -> None:
     """Minimise over the rows of ``ours``, in place; ``theirs`` has a row y for each column of ``events``.
 
-    Row x minimises  x'(gram) x + sum over its events of (1 + alpha) (1 - x'y)^2 - (x'y)^2,  gram being
-    theirs' theirs + reg_weight I; that is, it solves
+    The data of ``events`` are e = c - 1: how much more an event counts than its absence. Row x minimises
 
-        (gram + alpha * sum of y y') x = (1 + alpha) * sum of y.
+        x'(theirs' theirs + reg I) x + sum over its events of (1 + e) (1 - x'y)^2 - (x'y)^2;  that is, it solves
 
-    By ``steps`` of conjugate gradients from where it stands, or exactly where that is None. All rows, or those given.
+        (theirs' theirs + reg I + sum of e y y') x = sum of (1 + e) y,
+
+    reg being ``reg_weight``, and for row r ``more[r]`` besides. By ``steps`` of conjugate gradients from where it
+    stands, or exactly where that is None.
     """
     width = theirs.shape[1]
-    gram = theirs.T @ theirs
+    gram = np.matmul(theirs.T, theirs, out=aligned(width, width))
     gram[np.diag_indices(width)] += reg_weight
-    chosen = np.arange(len(ours)) if rows is None else rows
-    given = (events.indptr, events.indices, chosen, theirs, gram, alpha, ours, fixed(width))
+    more = np.zeros(len(ours), np.float32) if more is None else more
+    given = (events.indptr, events.indices, events.data, theirs, gram, more, ours, fixed(width))
     if steps is None:
-        spread(lambda start, stop: _cholesky(*given, start, stop), len(chosen))
+        spread(lambda start, stop: _cholesky(*given, start, stop), len(ours))
     else:
-        spread(lambda start, stop: _conjugate_gradient(*given, steps, start, stop), len(chosen))
+        spread(lambda start, stop: _conjugate_gradient(*given, steps, start, stop), len(ours))
 
 
 @part
@@ -60,21 +60,22 @@ def _width(fixed: Fixed) -> int:
 @part
 def _multiply(
     gram: Floats,
+    more: np.float32,
     theirs: Floats,
     codes: Ints,
-    alpha: np.float32,
-    wanted: np.float32,
+    extra: Floats,
+    target: bool,
     x: Floats,
     out: Floats,
     fixed: Fixed,
 ) -> None:
-    """out = (gram + alpha * sum of y y') x - wanted * sum of y, over the rows y of ``theirs`` at ``codes``.
+    """out = (gram + more I + sum of e y y') x over the rows y at ``codes``; with ``target`` less sum of (1 + e) y.
 
     Four rows are taken at a time, to hide latency; the last four are filled up with copies of weight zero.
     """
     width, n, zero = _width(fixed), len(codes), np.float32(0)
     for f in range(_width(fixed)):
-        out[f] = 0
+        out[f] = more * x[f]
     for p in range(0, width, 4):
         q, r, s = min(p + 1, width - 1), min(p + 2, width - 1), min(p + 3, width - 1)
         a = x[p]
@@ -84,28 +85,42 @@ def _multiply(
         for f in range(_width(fixed)):
             out[f] += a * gram[p, f] + b * gram[q, f] + c * gram[r, f] + d * gram[s, f]
     for at in range(0, n, 4):
-        p, q, r, s = codes[at], codes[min(at + 1, n - 1)], codes[min(at + 2, n - 1)], codes[min(at + 3, n - 1)]
+        second, third, fourth = min(at + 1, n - 1), min(at + 2, n - 1), min(at + 3, n - 1)
+        p, q, r, s = codes[at], codes[second], codes[third], codes[fourth]
         a = b = c = d = zero
         for f in range(_width(fixed)):
             a += theirs[p, f] * x[f]
             b += theirs[q, f] * x[f]
             c += theirs[r, f] * x[f]
             d += theirs[s, f] * x[f]
-        a = alpha * a - wanted
-        b = alpha * b - wanted if at + 1 < n else zero
-        c = alpha * c - wanted if at + 2 < n else zero
-        d = alpha * d - wanted if at + 3 < n else zero
+        a = _pull(a, extra[at], target)
+        b = _pull(b, extra[second], target) if at + 1 < n else zero
+        c = _pull(c, extra[third], target) if at + 2 < n else zero
+        d = _pull(d, extra[fourth], target) if at + 3 < n else zero
         for f in range(_width(fixed)):
             out[f] += a * theirs[p, f] + b * theirs[q, f] + c * theirs[r, f] + d * theirs[s, f]
 
 
 @part
+def _pull(score: np.float32, extra: np.float32, target: bool) -> np.float32:
+    return extra * score - (np.float32(1) + extra if target else np.float32(0))
+
+
+@part
 def _descend(
-    gram: Floats, theirs: Floats, codes: Ints, alpha: np.float32, steps: int, x: Floats, work: Floats, fixed: Fixed
+    gram: Floats,
+    more: np.float32,
+    theirs: Floats,
+    codes: Ints,
+    extra: Floats,
+    steps: int,
+    x: Floats,
+    work: Floats,
+    fixed: Fixed,
 ) -> None:
     """``steps`` of the method of conjugate gradients from where ``x`` stands."""
     residual, direction, image = work[0], work[1], work[2]
-    _multiply(gram, theirs, codes, alpha, np.float32(1) + alpha, x, image, fixed)
+    _multiply(gram, more, theirs, codes, extra, True, x, image, fixed)
     size = np.float32(0)
     for f in range(_width(fixed)):
         residual[f] = direction[f] = -image[f]
@@ -113,7 +128,7 @@ def _descend(
     for _ in range(steps):
         if size < TINY:
             break
-        _multiply(gram, theirs, codes, alpha, np.float32(0), direction, image, fixed)
+        _multiply(gram, more, theirs, codes, extra, False, direction, image, fixed)
         curvature = np.float32(0)
         for f in range(_width(fixed)):
             curvature += direction[f] * image[f]
@@ -130,10 +145,10 @@ def _descend(
 def _conjugate_gradient(
     indptr: Ints,
     codes: Ints,
-    rows: Longs,
+    extra: Floats,
     theirs: Floats,
     gram: Floats,
-    alpha: float,
+    more: Floats,
     ours: Floats,
     fixed: Fixed,
     steps: int,
@@ -142,23 +157,26 @@ def _conjugate_gradient(
 ) -> None:
     """Takács, Pilászy & Tikk 2011."""
     work = np.empty((3, _width(fixed)), np.float32)
-    for row in rows[start:stop]:
-        mine = codes[indptr[row] : indptr[row + 1]]
-        _descend(gram, theirs, mine, np.float32(alpha), steps, ours[row], work, fixed)
+    for row in range(start, stop):
+        span = slice(indptr[row], indptr[row + 1])
+        _descend(gram, more[row], theirs, codes[span], extra[span], steps, ours[row], work, fixed)
 
 
 @part
-def _collect(gram: Floats, theirs: Floats, codes: Ints, alpha: float, a: Doubles, x: Doubles, fixed: Fixed) -> None:
-    """The lower half of a = gram + alpha * sum of y y', and x = (1 + alpha) * sum of y."""
+def _collect(
+    gram: Floats, more: np.float32, theirs: Floats, codes: Ints, extra: Floats, a: Doubles, x: Doubles, fixed: Fixed
+) -> None:
+    """The lower half of a = gram + more I + sum of e y y', and x = sum of (1 + e) y."""
     for i in range(_width(fixed)):
         x[i] = 0
         for j in range(i + 1):
             a[i, j] = gram[i, j]
-    for code in codes:
-        y = theirs[code]
+        a[i, i] += more
+    for at in range(len(codes)):
+        y, e = theirs[codes[at]], np.float64(extra[at])
         for i in range(_width(fixed)):
-            x[i] += (1 + alpha) * y[i]
-            weight = alpha * y[i]
+            x[i] += (1 + e) * y[i]
+            weight = e * y[i]
             for j in range(i + 1):
                 a[i, j] += weight * y[j]
 
@@ -186,10 +204,10 @@ def _substitute(a: Doubles, x: Doubles, fixed: Fixed) -> None:
 def _cholesky(
     indptr: Ints,
     codes: Ints,
-    rows: Longs,
+    extra: Floats,
     theirs: Floats,
     gram: Floats,
-    alpha: float,
+    more: Floats,
     ours: Floats,
     fixed: Fixed,
     start: int,
@@ -197,7 +215,8 @@ def _cholesky(
 ) -> None:
     """Hu, Koren & Volinsky 2008."""
     a, x = np.empty((_width(fixed), _width(fixed))), np.empty(_width(fixed))
-    for row in rows[start:stop]:
-        _collect(gram, theirs, codes[indptr[row] : indptr[row + 1]], alpha, a, x, fixed)
+    for row in range(start, stop):
+        span = slice(indptr[row], indptr[row + 1])
+        _collect(gram, more[row], theirs, codes[span], extra[span], a, x, fixed)
         _substitute(a, x, fixed)
         ours[row] = x

@@ -1,26 +1,20 @@
-"""One epoch of stochastic gradient descent on the BPR loss: any number of threads, one result.
-
-Users and items are dealt into blocks. In round s, user block t meets item block (t + s) mod blocks, so that no two
-threads touch the same row (the strata of Gemulla et al. 2011), and each meeting has random numbers of its own. A pair's
-negative item comes from the block of its positive one; the items are dealt anew for every epoch, so that in time any
-item can be the negative of any other.
-"""
+"""One epoch of stochastic gradient descent on the BPR loss, in the strata of `recli.kernels.strata`."""
 
 from __future__ import annotations
 
-from functools import partial
 from math import exp
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recli.kernels import fixed, kernel, part, spread
+from recli.kernels import fixed, kernel, part, spread, strata
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
     Floats = NDArray[np.float32]
+    Doubles = NDArray[np.float64]
     Ints = NDArray[np.int32]
     Longs = NDArray[np.int64]
     Fixed = NDArray[np.void]
@@ -30,37 +24,75 @@ STEP = np.uint64(0x9E3779B97F4A7C15)  # splitmix64 (Steele, Lea & Flood 2014): a
 
 
 def epoch(
-    events: csr_matrix, bounds: Longs, dealt: Ints, user: Floats, item: Floats, *, seed: int, rate: float, reg: float
+    events: csr_matrix,
+    bounds: Longs,
+    user: Floats,
+    item: Floats,
+    weight: Doubles | None,
+    dealt: Ints,
+    *,
+    seed: int,
+    rate: float,
+    reg: float,
 ) -> float:
-    """A step for each entry of ``events``, in place on ``user`` and ``item``.
+    """A step for each entry of ``events``, in place on ``user`` and ``item``; blocks are as in `strata.epoch`.
 
-    User block t is from ``bounds[t]`` to ``bounds[t + 1]``; ``dealt`` is a permutation of the items, and their blocks
-    are runs of it. Returns the mean over the events of the probability of the wrong order.
+    The negative item of a pair comes from the item block of the positive one, each as likely as its ``weight`` says, or
+    all alike. Returns the mean over the events of the probability of the wrong order.
     """
-    indptr, codes = events.indptr, events.indices
-    blocks, size = len(bounds) - 1, -(-len(dealt) // (len(bounds) - 1))
-    place_of = np.empty(len(dealt), np.int32)
-    place_of[dealt] = np.arange(len(dealt), dtype=np.int32)
-    pairs = [np.empty((indptr[bounds[t + 1]] - indptr[bounds[t]], 2), np.int32) for t in range(blocks)]
-    starts = np.empty((blocks, blocks + 1), np.int64)
-    states = np.random.SeedSequence(seed).generate_state(blocks * (blocks + 1), np.uint64).reshape(blocks, blocks + 1)
-    wrong, width = np.zeros((blocks, blocks)), fixed(user.shape[1])
+    width = fixed(user.shape[1])
+    own, other = _table(weight, dealt, len(bounds) - 1)
 
-    def sort(start: int, stop: int) -> None:
-        for t in range(start, stop):
-            users = np.arange(bounds[t], bounds[t + 1])
-            _sort(indptr, codes, place_of, users, size, states[t, blocks], pairs[t], starts[t])
+    def meet(pairs: Ints, places: slice, state: np.uint64) -> float:
+        block = (dealt[places], own[places], other[places], places.start)
+        return _meet(pairs, *block, user, item, state, rate, reg, width)
 
-    def meet(s: int, start: int, stop: int) -> None:
-        for t in range(start, stop):
-            b = (t + s) % blocks
-            mine, theirs = pairs[t][starts[t, b] : starts[t, b + 1]], dealt[b * size : (b + 1) * size]
-            wrong[t, b] = _meet(mine, theirs, b * size, user, item, states[t, b], rate, reg, width)
+    return strata.epoch(events, bounds, dealt, seed, meet) / len(events.indices)
 
-    spread(sort, blocks)
-    for s in range(blocks):
-        spread(partial(meet, s), blocks)
-    return float(wrong.sum()) / len(codes)
+
+def _table(weight: Doubles | None, dealt: Ints, blocks: int) -> tuple[Floats, Ints]:
+    """Vose's alias table of each block: how likely a place stays what was drawn, and the place it else becomes."""
+    if weight is None:
+        return np.empty(0, np.float32), np.empty(0, np.int32)
+    own, other = np.empty(len(dealt), np.float32), np.empty(len(dealt), np.int32)
+    places = strata.item_blocks(len(dealt), blocks)
+
+    def build(start: int, stop: int) -> None:
+        for block in places[start:stop]:
+            _alias(weight[dealt[block]], own[block], other[block])
+
+    spread(build, blocks)
+    return own, other
+
+
+@kernel
+def _alias(weight: Doubles, own: Floats, other: Ints) -> None:
+    """Vose 1991, "A linear algorithm for generating random numbers with a given distribution"."""
+    n, total = len(weight), weight.sum()
+    left = weight * (n / total)  # of each place: 1 on average
+    order = np.empty(n, np.int32)  # places short of 1 from the front, the others from the back
+    short, long = 0, n
+    for place in range(n):
+        other[place] = place
+        if left[place] < 1:
+            order[short] = place
+            short += 1
+        else:
+            long -= 1
+            order[long] = place
+    while short > 0 and long < n:
+        short -= 1
+        poor, rich = order[short], order[long]
+        own[poor], other[poor] = left[poor], rich
+        left[rich] -= 1 - left[poor]
+        if left[rich] < 1:
+            long += 1
+            order[short] = rich
+            short += 1
+    for at in range(short):  # what rounding has left over
+        own[order[at]] = 1
+    for at in range(long, n):
+        own[order[at]] = 1
 
 
 @part
@@ -70,37 +102,14 @@ def _width(fixed: Fixed) -> int:
 
 
 @part
-def _below(bound: int, state: np.uint64) -> np.int64:
-    """A number from 0 to bound - 1 for each state."""
+def _draw(n: int, own: Floats, other: Ints, state: np.uint64) -> np.int64:
+    """A number from 0 to n - 1 for each state: by the table, where there is one."""
     z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.int64(((z >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32))
-
-
-@kernel
-def _sort(
-    indptr: Longs, codes: Ints, place_of: Ints, users: Longs, size: int, state: np.uint64, pairs: Ints, starts: Longs
-) -> None:
-    """Fill ``pairs`` with the (user, item's place) of ``users``, grouped by item block: block b is from starts[b].
-
-    Within a block the users come in random order, the pairs of a user together.
-    """
-    first = indptr[users[0]] if len(users) else 0
-    starts[:] = 0
-    for at in range(len(pairs)):
-        starts[place_of[codes[first + at]] // size + 1] += 1
-    for b in range(1, len(starts)):
-        starts[b] += starts[b - 1]
-    free = starts.copy()
-    for last in range(len(users) - 1, -1, -1):
-        state += STEP
-        other = _below(last + 1, state)
-        u, users[other] = users[other], users[last]
-        for at in range(indptr[u], indptr[u + 1]):
-            place = place_of[codes[at]]
-            pairs[free[place // size], 0] = u
-            pairs[free[place // size], 1] = place
-            free[place // size] += 1
+    place = np.int64(((z >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
+    if len(own) > 0 and np.float32(z & np.uint64(0xFFFFFF)) * np.float32(2**-24) >= own[place]:
+        return np.int64(other[place])
+    return place
 
 
 @part
@@ -125,6 +134,8 @@ def _step(
 def _meet(
     pairs: Ints,
     theirs: Ints,
+    own: Floats,
+    other: Ints,
     low: int,
     user: Floats,
     item: Floats,
@@ -143,8 +154,8 @@ def _meet(
             ahead += 1
         for _ in range(TRIES):
             state += STEP
-            other = _below(len(theirs), state)
-            if owner[other] != u:
-                total += _step(user, item, u, mine, theirs[other], np.float32(rate), np.float32(reg), fixed)
+            drawn = _draw(len(theirs), own, other, state)
+            if owner[drawn] != u:
+                total += _step(user, item, u, mine, theirs[drawn], np.float32(rate), np.float32(reg), fixed)
                 break
     return total

@@ -21,12 +21,17 @@ def times_dense(history: csr_matrix, weights: Floats, out: Floats) -> None:
 
 
 def times_sparse(history: csr_matrix, weights: csr_matrix, out: Floats) -> None:
-    """The same with a sparse matrix."""
-    w = weights
-    spread(
-        lambda start, stop: _sparse(history.indptr, history.indices, w.indptr, w.indices, w.data, out, start, stop),
-        len(out),
-    )
+    """The same with a sparse matrix, and each row of it times its entry in ``history``."""
+    h, w = history, weights
+    given = (h.indptr, h.indices, h.data, w.indptr, w.indices, w.data, out)
+    spread(lambda start, stop: _sparse(*given, start, stop), len(out))
+
+
+def best_sparse(history: csr_matrix, weights: csr_matrix, out: Floats) -> None:
+    """Raise every entry of row q of ``out`` to the highest in its column, among the rows that ``history`` has."""
+    h, w = history, weights
+    given = (h.indptr, h.indices, w.indptr, w.indices, w.data, out)
+    spread(lambda start, stop: _best_sparse(*given, start, stop), len(out))
 
 
 @kernel
@@ -46,6 +51,27 @@ def _dense(indptr: Ints, codes: Ints, weights: Floats, out: Floats, start: int, 
 
 @kernel
 def _sparse(
+    indptr: Ints,
+    codes: Ints,
+    shares: Floats,
+    starts: Ints,
+    columns: Ints,
+    weights: Floats,
+    out: Floats,
+    start: int,
+    stop: int,
+) -> None:
+    for q in range(start, stop):
+        row = out[q]
+        for entry in range(indptr[q], indptr[q + 1]):
+            span = slice(starts[codes[entry]], starts[codes[entry] + 1])
+            to, what, share = columns[span], weights[span], shares[entry]
+            for at in range(len(to)):
+                row[to[at]] += share * what[at]
+
+
+@kernel
+def _best_sparse(
     indptr: Ints, codes: Ints, starts: Ints, columns: Ints, weights: Floats, out: Floats, start: int, stop: int
 ) -> None:
     for q in range(start, stop):
@@ -54,4 +80,4 @@ def _sparse(
             span = slice(starts[code], starts[code + 1])
             to, what = columns[span], weights[span]
             for at in range(len(to)):
-                row[to[at]] += what[at]
+                row[to[at]] = max(row[to[at]], what[at])

@@ -37,20 +37,48 @@ def top_k(
     return sound
 
 
-def neighbours(matrix: csr_matrix, norm: Doubles, shrink: float, k: int) -> tuple[Ints, Doubles]:
-    """For each column j the k columns i != j of the highest
+def nearest(
+    asked: csr_matrix,
+    others: csr_matrix,
+    norms: tuple[Doubles, Doubles],
+    shrink: float,
+    k: int,
+    *,
+    union: bool = False,
+    own: Ints | None = None,
+    least: Doubles | None = None,
+) -> tuple[Ints, Doubles]:
+    """For each row q of ``asked`` the k columns v of ``others`` of the highest similarity above 0: with x = q'v,
 
-        x_i'x_j / (norm_i norm_j + shrink)   above 0:
+        x / (norm_q norm_v + shrink),   or, where ``union``,   x / (norm_q + norm_v - x + shrink).
 
-    codes (columns, k), in no order and -1 where there are fewer, and values. No two entries of a row of the matrix may
-    have a product below 0.
+    Codes (rows, k), in no order and -1 where there are fewer, and values. ``norms`` are of the rows and of the columns;
+    row q is not compared with the column ``own[q]``, nor with any where x is below ``least[q]``.
     """
-    n = matrix.shape[1]
-    columns = matrix.tocsc()
-    by_row, by_column = ((m.indptr, m.indices, m.data) for m in (matrix, columns))
+    n = asked.shape[0]
+    rows, columns = ((m.indptr, m.indices, m.data) for m in (asked, others))
+    own = np.full(n, -1, np.int32) if own is None else own
+    least = np.zeros(n) if least is None else least
     codes, best = np.full((n, k), -1, np.int32), np.zeros((n, k))
-    spread(lambda start, stop: _neighbours(by_row, by_column, norm, shrink, codes, best, start, stop), n)
+    given = (rows, columns, *norms, shrink, union, own, least, codes, best)
+    spread(lambda start, stop: _nearest(*given, start, stop), n)
     return codes, best
+
+
+def neighbours(
+    matrix: csr_matrix,
+    norm: Doubles,
+    shrink: float,
+    k: int,
+    *,
+    theirs: Doubles | None = None,
+    union: bool = False,
+    least: Doubles | None = None,
+) -> tuple[Ints, Doubles]:
+    """The same for each column of a matrix among its other columns, whose norms are ``theirs`` where they differ."""
+    own = np.arange(matrix.shape[1], dtype=np.int32)
+    norms = (norm, norm if theirs is None else theirs)
+    return nearest(matrix.tocsc().T, matrix, norms, shrink, k, union=union, own=own, least=least)
 
 
 @part
@@ -128,28 +156,28 @@ def _top_k(
 
 
 @part
-def _add_products(column: int, by_row: Csr, by_column: Csr, total: Floats, met: Ints) -> int:
-    """Add to ``total``, all 0, the dot products with the other columns, and list which are ``met``.
+def _add_products(q: int, asked: Csr, others: Csr, total: Floats, met: Ints) -> int:
+    """Add to ``total``, all 0, the dot products of row q with the columns, and list which are ``met``.
 
     Returns how many; or -1, with nothing listed, where there is so much to add that all of ``total`` is better looked
     through.
     """
-    row_ptr, columns, values = by_row
-    ptr, rows, weights = by_column
-    mine = range(ptr[column], ptr[column + 1])
+    ptr, rows, weights = asked
+    row_ptr, columns, values = others
+    mine = range(ptr[q], ptr[q + 1])
     work = 0
     for at in mine:
         work += row_ptr[rows[at] + 1] - row_ptr[rows[at]]
     count = 0
     for at in mine:
         span = slice(row_ptr[rows[at]], row_ptr[rows[at] + 1])
-        others, shares = columns[span], values[span]
+        theirs, shares = columns[span], values[span]
         if work >= len(total):
-            for entry in range(len(others)):
-                total[others[entry]] += weights[at] * shares[entry]
+            for entry in range(len(theirs)):
+                total[theirs[entry]] += weights[at] * shares[entry]
         else:
-            for entry in range(len(others)):
-                other = others[entry]
+            for entry in range(len(theirs)):
+                other = theirs[entry]
                 met[count] = other
                 count += total[other] == 0  # no branch: whether it is new cannot be foreseen
                 total[other] += weights[at] * shares[entry]
@@ -157,24 +185,30 @@ def _add_products(column: int, by_row: Csr, by_column: Csr, total: Floats, met: 
 
 
 @kernel
-def _neighbours(
-    by_row: Csr,
-    by_column: Csr,
+def _nearest(
+    asked: Csr,
+    others: Csr,
     norm: Doubles,
+    their_norm: Doubles,
     shrink: float,
+    union: bool,
+    own: Ints,
+    least: Doubles,
     codes: Ints,
     best: Doubles,
     start: int,
     stop: int,
 ) -> None:
-    n, k = codes.shape
+    n, k = len(their_norm), codes.shape[1]
     total, met = np.zeros(n, np.float32), np.empty(n, np.int32)
-    for j in range(start, stop):
-        mine, similarity = codes[j], best[j]
-        count = _add_products(j, by_row, by_column, total, met)
+    for q in range(start, stop):
+        mine, similarity, own_norm, itself, floor = codes[q], best[q], norm[q], own[q], least[q]
+        count = _add_products(q, asked, others, total, met)
         for at in range(n if count < 0 else count):
             i = at if count < 0 else met[at]
-            value = total[i] / (norm[i] * norm[j] + shrink)
+            product = total[i]
+            together = own_norm + their_norm[i] - product if union else own_norm * their_norm[i]
+            value = product / (together + shrink)
             total[i] = 0
-            if value > 0 and i != j and _worse(similarity[0], mine[0], value, i):
+            if value > 0 and product >= floor and i != itself and _worse(similarity[0], mine[0], value, i):
                 _replace(mine, similarity, k, i, value)

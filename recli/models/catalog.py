@@ -29,11 +29,46 @@ class Entry:
 
 CATALOG: Final[Mapping[str, Entry]] = {
     "pop": Entry(path="recli.models.baseline.pop:Pop", summary="the most popular items, for everybody"),
+    "recentpop": Entry(
+        path="recli.models.baseline.pop:Pop",
+        summary="the most popular items of the last tenth of the time",
+        preset={"share": 0.1},
+    ),
+    "decaypop": Entry(
+        path="recli.models.baseline.pop:Pop",
+        summary="the most popular items, a user of 30 days ago counting half",
+        preset={"half_life": 30.0},
+    ),
     "random": Entry(path="recli.models.baseline.random:Random", summary="a random order for each user"),
     "itemknn": Entry(
-        path="recli.models.neighbor.itemknn:ItemKNN", summary="items similar to the history: cosine, tf-idf or BM25"
+        path="recli.models.neighbor.itemknn:ItemKNN", summary="items similar to the history: cosine, jaccard, BM25, …"
     ),
+    "asymknn": Entry(
+        path="recli.models.neighbor.itemknn:ItemKNN",
+        summary="items similar to the history by the asymmetric cosine",
+        preset={"similarity": "asymmetric"},
+    ),
+    "userknn": Entry(path="recli.models.neighbor.userknn:UserKNN", summary="items of the users who are most similar"),
+    "sar": Entry(
+        path="recli.models.neighbor.sar:SAR", summary="items that go with the history, its recent events above all"
+    ),
+    "rules": Entry(path="recli.models.neighbor.rules:Rules", summary="association rules from one item to another"),
     "ease": Entry(path="recli.models.linear.ease:EASE", summary="linear regression of each item on all others"),
+    "slim": Entry(path="recli.models.linear.slim:SLIM", summary="sparse linear regression of each item on all others"),
+    "admmslim": Entry(
+        path="recli.models.linear.admmslim:ADMMSLIM", summary="the same by ADMM, for many users and not too many items"
+    ),
+    "rp3beta": Entry(
+        path="recli.models.graph.rp3beta:RP3beta", summary="walks of three steps, with the popular items held back"
+    ),
+    "p3alpha": Entry(path="recli.models.graph.rp3beta:RP3beta", summary="walks of three steps", preset={"beta": 0.0}),
+    "puresvd": Entry(
+        path="recli.models.factor.puresvd:PureSVD", summary="the largest singular vectors of users and items"
+    ),
+    "nceplrec": Entry(
+        path="recli.models.factor.nceplrec:NCEPLRec",
+        summary="regression on singular vectors that popularity has been taken out of",
+    ),
     "als": Entry(
         path="recli.models.factor.als:ALS", summary="implicit matrix factorisation by alternating least squares"
     ),

@@ -50,6 +50,7 @@ class Events:
     source: Source
     artifact: Artifact | None
     inputs: tuple[Input, ...]
+    _parts: "dict[str, pl.DataFrame]" = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -120,8 +121,15 @@ class Events:
         if self.artifact is None or not self.is_split:
             frame = self.table.frame
             return frame if "train" in names else frame.head(0)
-        frames = [self.artifact.frame(part) for part in PARTS if part in names]
-        return pl.concat(frames).drop(SPLIT)
+        frames = [self._part(part) for part in PARTS if part in names]
+        return pl.concat(frames) if frames else self._part("train").head(0)
+
+    def _part(self, name: str) -> "pl.DataFrame":
+        """One part of a split, read once."""
+        assert self.artifact is not None
+        if name not in self._parts:
+            self._parts[name] = self.artifact.frame(name).drop(SPLIT)
+        return self._parts[name]
 
 
 def open_events(path: Path, source: Source) -> Events:

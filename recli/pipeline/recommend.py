@@ -136,6 +136,8 @@ def recommend(path: Path, request: Request, output: Output) -> Path:
         also_read=request.files,
         modules=["recli.pipeline.recommend", task.scorer_module],
     )
+    if str(request.history) == "-":  # what comes from stdin has no digest to know it again by
+        output = replace(output, force=True)
     return perform(step, output, lambda: _product(task, output))
 
 
@@ -204,11 +206,13 @@ def rank(
 ) -> Lists:
     """The k best items for everybody who is asked for, of all or of the ``candidates`` of each row of the audience.
 
-    Without k every candidate is listed. ``wanted`` are the users where they are not those of the phase.
+    Without k every candidate is listed, those that the model cannot score last. ``wanted`` are the users where they
+    are not those of the phase.
     """
     users, items, scorer = open_model(task.artifact)
     audience = audience_of(task, users, items, wanted)
     drawn = None if candidates is None else candidates(audience, items)
+    everything = k is None
     if k is None:
         k = len(items) if drawn is None else int(np.diff(drawn[0]).max(initial=1))
     k = min(k, len(items))
@@ -227,10 +231,20 @@ def rank(
             progress=partial(_onwards, output, block.rows.start, len(audience)),
         )
     unserved = int((codes[:, :1] < 0).sum())
+    if everything and drawn is not None:
+        _append(codes, *drawn)
     if unserved:
         what = "queries" if task.request.rolling else "users"
         output.note(f"{unserved:,} of {len(audience):,} {what} get no list: the model cannot score them")
     return Lists(rows=audience.rows, items=items, codes=codes, scores=scores, unknown=int((audience.user < 0).sum()))
+
+
+def _append(codes: "NDArray[np.int32]", indptr: "NDArray[np.int64]", items: "NDArray[np.int32]") -> None:
+    """Put the candidates that are not listed at the end of their lists; their scores stay -inf."""
+    listed = (codes >= 0).sum(axis=1)
+    for row in np.flatnonzero(listed < np.diff(indptr)):
+        rest = np.setdiff1d(items[indptr[row] : indptr[row + 1]], codes[row, : listed[row]], assume_unique=True)
+        codes[row, listed[row] : listed[row] + len(rest)] = rest
 
 
 def _onwards(output: Output, start: int, total: int, done: int, of: int, what: str) -> None:
@@ -268,14 +282,15 @@ def audience_of(task: Task, users: pl.Series, items: pl.Series, wanted: pl.Serie
         history = seen = events.part(*PARTS)
         whose = seen
     else:
-        before = [part for part in ("train", "valid") if task.phase == "test" or part == "train"]
+        full = [part for part, (start, stop) in events.rows.items() if start < stop]
+        before = [part for part in ("train", "valid") if part in full and (task.phase == "test" or part == "train")]
         seen, held_out = events.part(*before), events.part(task.phase)
         if request.rolling:
             asked = held_out if request.users is None else held_out.filter(pl.col(USER).is_in(list(request.users)))
             return rolling(seen, asked, users, items, mask=not request.allow_seen)
         # What the model was fitted on is its history, up to the phase.
         fit_on: list[str] = task.artifact.header.more["fit_on"]
-        kept = [part for part in fit_on if part in before]
+        kept = [part for part in before if part in fit_on]
         history = seen if kept == before else events.part(*kept)
         whose = held_out
     if wanted is None:

@@ -9,7 +9,6 @@ compiled; and top_k over the same scorer, queries and seen items, read before. T
 to top_k.
 """
 
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from evaluate_1m import distinct
+from evaluate_1m import distinct, run
 
 from recli.artifact import load
 from recli.cli import app
@@ -31,7 +30,7 @@ from recli.ranking import top_k
 TRAIN, TEST, K = 20, 5, 10
 METRICS = ",".join(f"{name}@{K}" for name in ("ndcg", "recall", "mrr", "map"))
 RECLI = [sys.executable, "-m", "recli"]
-ROUNDS = 5
+ROUNDS = 3
 
 
 def make(folder: Path, users: int) -> Path:
@@ -49,7 +48,7 @@ def make(folder: Path, users: int) -> Path:
         ["split", "-q", "--strategy", "given", *parts, "-o", split],
         ["train", "-q", "--model", "als", "-p", "epochs=1", split, "-o", str(model)],
     ):
-        subprocess.run([*RECLI, *command], check=True, stdout=subprocess.DEVNULL)
+        run([*RECLI, *command])
     return model
 
 
@@ -79,8 +78,8 @@ def main(users: int) -> None:
                 app(command, standalone_mode=False)
 
         works = {
-            "process": lambda: subprocess.run([*RECLI, *command], check=True, stdout=subprocess.DEVNULL),
-            "within": within,
+            "process": lambda: run([*RECLI, *command]),
+            "in-process": within,
             "top_k": in_memory(model),
         }
         for work in works.values():  # compiles

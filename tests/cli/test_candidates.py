@@ -254,6 +254,16 @@ def test_auc_puts_last_what_cannot_be_scored(tiny: Path) -> None:
     assert document["pairs"] == 5 and document["value"] == pytest.approx((0.5 + 0) / 2)
 
 
+def test_auc_holds_who_cannot_be_served_against_the_others(tmp_path: Path) -> None:
+    """u9 has no history: a, b and c tie below u1's b, which goes with a, and u1's c, which does not."""
+    train = [("u1", "a"), ("u2", "a"), ("u2", "b"), ("u3", "c")]
+    split = parts(tmp_path, "user_id:token item_id:token", train=train, test=[("u1", "b"), ("u9", "a")])
+    found = entry(fitted(split, "itemknn"), "auc[s10]", candidates="sampled:10")
+    pairs = [(1, 2), (0, 1), (1, 0), (0, 0), (0, 0)]  # label and place: u1's b and c, u9's a, b and c
+    assert found["pairs"] == len(pairs)
+    assert found["value"] == pytest.approx(roc_auc_score(*zip(*pairs, strict=True)))
+
+
 def test_a_rating_model_ranks_candidates_too(world: World) -> None:
     ranked = in_order(world.baseline, candidates(world.baseline, "sampled:30"))
     relevant = had(world.split, "test")

@@ -1,11 +1,12 @@
 """ALS against the normal equations."""
 
 import numpy as np
+import polars as pl
 import pytest
 from numpy.typing import NDArray
 
 from recli.errors import Exit, RecliError
-from recli.interactions import Queries
+from recli.interactions import Interactions, Queries
 from recli.kernels import als
 from recli.model import Run
 from recli.models.factor.als import ALS
@@ -14,22 +15,63 @@ from tests.checks import tiny
 Doubles = NDArray[np.float64]
 
 
-def normal_equations(theirs: NDArray[np.float32], row: NDArray[np.float32], alpha: float, reg: float) -> Doubles:
-    """argmin of sum of c (p - x'y)^2 + reg |x|^2 with every pair written out."""
+def normal_equations(theirs: NDArray[np.float32], extra: Doubles, reg: float) -> Doubles:
+    """argmin of sum of c (p - x'y)^2 + reg |x|^2 with every pair written out; c = 1 + extra."""
     y = theirs.astype(np.float64)
-    c = 1 + alpha * row
-    return np.linalg.solve(y.T @ (c[:, np.newaxis] * y) + reg * np.eye(y.shape[1]), y.T @ (c * row))
+    return np.linalg.solve(
+        y.T @ ((1 + extra)[:, np.newaxis] * y) + reg * np.eye(y.shape[1]), y.T @ ((1 + extra) * (extra > 0))
+    )
 
 
 @pytest.mark.parametrize("width", [3, 8, 130])
 @pytest.mark.parametrize("steps", [None, 200])
 def test_solves_the_normal_equations(width: int, steps: int | None) -> None:
-    x = tiny().matrix
-    theirs = 0.3 * np.random.default_rng(0).standard_normal((x.shape[1], width)).astype(np.float32)
+    rng = np.random.default_rng(0)
+    x, more = tiny().matrix.copy(), rng.random(tiny().n_users).astype(np.float32)
+    x.data *= 6 * rng.random(x.nnz).astype(np.float32)
+    theirs = 0.3 * rng.standard_normal((x.shape[1], width)).astype(np.float32)
     ours = np.ones((x.shape[0], width), np.float32)
-    als.solve(x, theirs, ours, alpha=3.0, reg_weight=2.0, steps=steps)
-    expected = [normal_equations(theirs, row, 3.0, 2.0) for row in x.toarray()]
+    als.solve(x, theirs, ours, reg_weight=2.0, more=more, steps=steps)
+    rows = zip(x.toarray().astype(np.float64), more, strict=True)
+    expected = [normal_equations(theirs, extra, 2.0 + own) for extra, own in rows]
     np.testing.assert_allclose(ours, expected, atol=2e-4 * np.abs(expected).max())
+
+
+def strength(data: Interactions, weight: str) -> Doubles:
+    """r, added up event by event."""
+    r = np.zeros((data.n_users, data.n_items))
+    for u in range(data.n_users):
+        for at in range(data.indptr[u], data.indptr[u + 1]):
+            value = {"none": 1.0, "count": 1.0, "rating": data.rating[at]}[weight]
+            r[u, data.item[at]] = value + (0 if weight == "none" else r[u, data.item[at]])
+    return r
+
+
+@pytest.mark.parametrize(
+    ("model", "extra"),
+    [
+        (ALS(alpha=2.5), lambda r: 2.5 * r),
+        (ALS(alpha=2.5, weight="count"), lambda r: 2.5 * r),
+        (ALS(alpha=0.3, weight="rating"), lambda r: 0.3 * r),
+        (ALS(alpha=4.0, weight="rating", confidence="log", epsilon=0.5), lambda r: 4 * np.log(1 + r / 0.5)),
+        (ALS(alpha=2.0, weight="count", reg_exponent=1.0), lambda r: 2 * r),
+        (ALS(alpha=2.0, reg_exponent=0.5, reg_weight=0.1), lambda r: 2 * r),
+    ],
+    ids=["linear", "counts", "ratings", "log", "by frequency", "by its root"],
+)
+def test_confidence_and_regularisation(model: ALS, extra: object) -> None:
+    """A history is folded in to what the formulas of Hu et al. and Rendle et al. give, written out."""
+    scorer = ALS(**{**vars(model), "embedding_size": 8, "solver": "cholesky", "reg_weight": model.reg_weight / 50}).fit(
+        tiny(), Run()
+    )
+    r = strength(tiny(), model.weight)
+    known = tiny().queries()
+    unknown = Queries(user=np.full(len(known), -1, np.int32), indptr=known.indptr, item=known.item, rating=known.rating)
+    events = [np.count_nonzero(row) for row in r]
+    reg = [model.reg_weight / 50 * (n + tiny().n_items / model.alpha) ** model.reg_exponent for n in events]
+    expected = [normal_equations(scorer.item, extra(row), own) for row, own in zip(r, reg, strict=True)]
+    np.testing.assert_allclose(scorer.fold(unknown), expected, atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_allclose(scorer.user, expected, atol=1e-4 * np.abs(expected).max())
 
 
 def loss(model: ALS, user: NDArray[np.float32], item: NDArray[np.float32]) -> float:
@@ -66,10 +108,29 @@ def test_a_replaced_history_counts() -> None:
     assert np.abs(kept - replaced).max() > 0.01
 
 
+def test_what_cannot_be_a_weight_is_said() -> None:
+    events = pl.DataFrame({"user_id": ["a", "b"], "item_id": ["1", "2"], "rating": [3.0, -1.0]})
+    for frame, message in ((events, "below 0"), (events.drop("rating"), "no rating")):
+        with pytest.raises(RecliError, match=message) as caught:
+            ALS(weight="rating").fit(Interactions.of(frame), Run())
+        assert caught.value.code is Exit.DATA
+
+
+def test_a_rating_of_zero_is_no_event() -> None:
+    events = pl.DataFrame({"user_id": ["a", "a", "b"], "item_id": ["1", "2", "2"], "rating": [3.0, 0.0, 1.0]})
+    assert ALS(weight="rating").extra(Interactions.of(events), 2).nnz == 2
+
+
 def test_what_cannot_be_solved_for_is_said() -> None:
     with pytest.raises(RecliError, match="infinite or NaN") as caught:
         ALS(alpha=1e38, reg_weight=1e-30, epochs=3).fit(tiny(), Run())
     assert caught.value.code == Exit.DIVERGED
+
+
+def test_the_exponent_needs_an_alpha() -> None:
+    with pytest.raises(RecliError, match="alpha above 0") as caught:
+        ALS(alpha=0.0, reg_exponent=1.0).fit(tiny(), Run())
+    assert caught.value.code == Exit.USAGE
 
 
 def test_a_regularisation_that_leaves_nothing_is_an_error() -> None:

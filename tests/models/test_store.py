@@ -13,6 +13,7 @@ from scipy.sparse import random as random_matrix
 from recli.errors import Exit, RecliError
 from recli.models import store
 from recli.models.baseline.random import HashScores
+from recli.models.factor.als import Folding
 from recli.scorers import Factors, ItemScores, ItemWeights, Scorer
 from tests.checks import tiny
 
@@ -29,7 +30,7 @@ SCORERS: dict[str, Scorer] = {
     "sparse": ItemWeights(weights=random_matrix(30, 30, 0.2, "csr", np.float32, RNG)),
     "factors": Factors(user=some(40, 4), item=some(30, 4)),
     "biased": Factors(user=some(40, 4), item=some(30, 4), bias=some(30)),
-    "folding": Factors(user=some(40, 4), item=some(30, 4), alpha=1.5, reg_weight=2.0),
+    "folding": Folding(user=some(40, 4), item=some(30, 4), alpha=1.5, reg_weight=2.0, reg_exponent=0.5),
     "own": HashScores(seed=3, n_items=30),
 }
 

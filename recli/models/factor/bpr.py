@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from recli.interactions import Interactions
     from recli.model import Run
 
-BLOCKS = 8  # of users and of items; as many threads can work, and the result does not depend on how many do
-LEAST = 32  # items in a block, so that there are negatives to choose from
-
 
 @dataclass(frozen=True, kw_only=True)
 class BPR:
@@ -29,32 +26,38 @@ class BPR:
         sum over u, i chosen, j not chosen of ln s(x_u'(y_i - y_j)) - reg_weight/2 (|x_u|^2 + |y_i|^2 + |y_j|^2).
 
     Deviations: an epoch takes every event once, with one negative, instead of drawing events; the learning rate falls
-    to zero in equal steps; and the order of the steps is stratified (see `recli.kernels.bpr`), which makes threads safe
-    and the result the same for any number of them.
+    to zero in equal steps; and the order of the steps is stratified (see `recli.kernels.strata`), which makes threads
+    safe and the result the same for any number of them. With ``popularity`` the negatives are drawn by the number of an
+    item's users to the power of neg_exponent, as in Rendle & Freudenthaler 2014, "Improving pairwise learning for item
+    recommendation from implicit feedback" (WSDM), §3.
     """
 
     embedding_size: int = param(64, "numbers in the row of a user or an item", least=1)
     epochs: int = param(100, "times that every event is taken", least=1)
     learning_rate: float = param(0.1, "size of the first epoch's steps", above=0)
     reg_weight: float = param(0.02, "regularisation of the rows in each step", least=0)
+    neg_sampling: str = param("uniform", "how negatives are drawn", one_of=("uniform", "popularity"))
+    neg_exponent: float = param(0.75, "popularity: the power of an item's users that it is drawn by", least=0)
 
     def fit(self, data: Interactions, run: Run) -> Factors:
         """Epochs of steps."""
-        from recli.kernels import bpr, threads
+        from recli.kernels import aligned, bpr, strata, threads
 
         matrix = data.matrix
         rng = np.random.default_rng(run.seed)
-        user, item = (rng.standard_normal((n, self.embedding_size), np.float32) for n in matrix.shape)
-        user *= np.float32(0.1)
-        item *= np.float32(0.1)
-        blocks = max(1, min(BLOCKS, data.n_items // LEAST))
-        bounds = np.searchsorted(matrix.indptr, np.linspace(0, matrix.nnz, blocks + 1))
+        user, item = (aligned(n, self.embedding_size) for n in matrix.shape)
+        for rows in (user, item):
+            rng.standard_normal(out=rows, dtype=np.float32)
+            rows *= np.float32(0.1)
+        popular = self.neg_sampling == "popularity"
+        weight = data.popularity.astype(np.float64) ** self.neg_exponent if popular else None
+        given = (matrix, strata.user_blocks(matrix), user, item, weight)
         with threads(run.threads):
             for epoch in range(self.epochs):
                 rate = self.learning_rate * (1 - epoch / self.epochs)
                 dealt = rng.permutation(data.n_items).astype(np.int32)
                 seed = int(rng.integers(2**62))
-                wrong = bpr.epoch(matrix, bounds, dealt, user, item, seed=seed, rate=rate, reg=self.reg_weight)
+                wrong = bpr.epoch(*given, dealt, seed=seed, rate=rate, reg=self.reg_weight)
                 if not np.isfinite(wrong):
                     raise _diverged(epoch, self.learning_rate)
                 run.progress(epoch + 1, self.epochs, f"wrong order {wrong:.4f}")

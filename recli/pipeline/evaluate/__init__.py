@@ -32,11 +32,17 @@ def plan(path: Path, asked: Asked, output: Output) -> Plan:
     artifact = None if str(path) == "-" else find(path)
     given, asked = _truth(asked)
     if artifact is None:
-        return plan_foreign(path, asked, given, output)
+        return _again(plan_foreign(path, asked, given, output), path, asked)
     if artifact.header.kind not in PLANS:
         message = f"is neither lists nor predictions nor a model but {artifact.header.kind}"
         raise RecliError(Exit.DATA, message, where=path, hint="evaluate takes what recommend, predict or train made")
-    return PLANS[artifact.header.kind](artifact, asked, given, output)
+    return _again(PLANS[artifact.header.kind](artifact, asked, given, output), path, asked)
+
+
+def _again(plan: Plan, path: Path, asked: Asked) -> Plan:
+    """What comes from stdin has no digest to know it again by."""
+    read = (path, asked.truth, asked.train, asked.request.history)
+    return replace(plan, again=any(str(one) == "-" for one in read))
 
 
 def _truth(asked: Asked) -> tuple[Events | None, Asked]:
@@ -67,7 +73,7 @@ def write(plan: Plan, output: Output, *, strict: bool = False) -> Path:
         values = ", ".join(f"{name} {_shown(entry['value'])}" for name, entry in document["metrics"].items())
         return Product(payload=Document({**document, "per_user": columns_of(plan.result)}), summary=values)
 
-    return perform(plan.step, output, work)
+    return perform(plan.step, replace(output, force=output.force or plan.again), work)
 
 
 def columns_of(result: Result) -> dict[str, list[Any]]:
@@ -94,4 +100,5 @@ def write_per_user(plan: Plan, output: Output) -> Path:
         more = {"document": plan.result.document}
         return Product(payload=frame, more=more, summary=f"{frame.height:,} {whom}")
 
-    return perform(replace(plan.step, kind="per-user", suffix=".users.parquet"), output, work)
+    step = replace(plan.step, kind="per-user", suffix=".users.parquet")
+    return perform(step, replace(output, force=output.force or plan.again), work)

@@ -70,6 +70,10 @@ class Asked:
                 raise RecliError(Exit.USAGE, f"{one} is of other candidates", hint=hint)
         return found
 
+    def counts(self, wanted: Sequence[Wanted]) -> bool:
+        """Whether one of the metrics asks how popular items are."""
+        return any("train" in self.table[one.name].needs for one in wanted)
+
     @property
     def judged(self) -> bool:
         """Whether a user with held-out rows counts even where none of them is relevant."""
@@ -115,6 +119,7 @@ class Plan:
 
     step: Step
     work: Callable[[], Result]
+    again: bool = False  # whether it is done even where the output is up to date
 
     @cached_property
     def result(self) -> Result:

@@ -160,7 +160,15 @@ class _Reading:
             rows = rows.with_columns(named(rows.select(QUERY), {}, where)[QUERY]) if own else numbered(rows)
         relevant = self.asked.relevance.select(rows, where)
         known = vocabulary((relevant if train is None else train)[ITEM])
-        truth = truth_of(relevant, known, train, everybody=rows, also=frame[ITEM], judged=self.asked.judged)
+        truth = truth_of(
+            relevant,
+            known,
+            train,
+            everybody=rows,
+            also=frame[ITEM],
+            judged=self.asked.judged,
+            counted=self.asked.counts(wanted),
+        )
         truth = self.beside.facts(truth, self.asked.features, train)
         # A place more than is measured, to tell what is tied at the cut.
         descending = self.asked.dialect == "trec"

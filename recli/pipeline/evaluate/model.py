@@ -117,7 +117,14 @@ class _Evaluation:
         # A place more than is measured, to tell what is tied at the cut.
         lists = self._ranked(rows, relevant, deepest(wanted) + 1)
         train = self.task.events.part("train")
-        truth = truth_of(relevant, lists.items, train, everybody=rows, judged=self.asked.judged)
+        truth = truth_of(
+            relevant,
+            lists.items,
+            train,
+            everybody=rows,
+            judged=self.asked.judged,
+            counted=self.asked.counts(wanted),
+        )
         truth = self.beside.facts(truth, self.asked.features, train)
         row = encode(truth.keys, keys(lists.rows))
         known = (row >= 0)[:, None]

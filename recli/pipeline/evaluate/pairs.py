@@ -169,8 +169,10 @@ def _fingerprint(pairs: pl.DataFrame) -> str:
 def of_candidates(lists: pl.DataFrame, relevant: pl.DataFrame) -> pl.DataFrame:
     """Scored candidates with 1 where the row has the item among its relevant ones, else 0.
 
-    A relevant item that cannot be scored is there without a score: it goes last.
+    What cannot be scored is there without a score: it goes last.
     """
+    cannot = pl.col(SCORE).is_infinite()
+    lists = lists.with_columns(pl.when(cannot).then(None).otherwise(pl.col(SCORE)).alias(SCORE))
     on = [name for name in (USER, QUERY, ITEM) if name in lists.columns]
     marked = relevant.select(on).unique().with_columns(pl.lit(1.0).alias(TRUTH))
     own = keys(relevant).unique()

@@ -82,12 +82,13 @@ def truth_of(
     everybody: pl.DataFrame | None = None,
     also: pl.Series | None = None,
     judged: bool = False,
+    counted: bool = True,
 ) -> Truth:
     """The relevant rows by user, or by user and query, each item once, with the highest gain.
 
     Codes are those of ``known``, the items that train or the model knows, and above them those of the other items of
     the rows and of ``also``. ``everybody`` are all held-out rows, relevant or not; with ``judged`` those have a row
-    too who have nothing relevant.
+    too who have nothing relevant. ``counted``: whether a metric asks how many users of train have an item.
     """
     columns = [name for name in (USER, QUERY) if name in relevant.columns]
     rows = (relevant if everybody is None or not judged else everybody).select(columns).unique(maintain_order=True)
@@ -98,18 +99,23 @@ def truth_of(
         unjudged = everybody[USER].n_unique() - rows[USER].n_unique()
     if train is None:
         return Truth(rows=rows, items=items, n_known=len(known), all=everything, unjudged=unjudged)
-    pairs = train.select(USER, ITEM).unique()
-    popularity = np.bincount(encode(pairs[ITEM], known) + 1, minlength=len(known) + 1)[1:].astype(np.int64)
-    in_train = np.append(popularity, np.zeros(len(items) - len(known), np.int64)) > 0
+    in_train = items.is_in(train[ITEM].to_frame().unique().to_series().implode()).to_numpy()
     return Truth(
         rows=rows,
         items=items,
         n_known=len(known),
         all=everything,
         warm=everything if in_train[everything.item].all() else everything.only(in_train),
-        facts=Facts(popularity=popularity, n_users=pairs[USER].n_unique()),
+        facts=_counts(train, known) if counted else Facts(),
         unjudged=unjudged,
     )
+
+
+def _counts(train: pl.DataFrame, known: pl.Series) -> Facts:
+    """How many users of train there are, and how many of them have each item."""
+    pairs = train.select(USER, ITEM).unique()
+    popularity = np.bincount(encode(pairs[ITEM], known) + 1, minlength=len(known) + 1)[1:].astype(np.int64)
+    return Facts(popularity=popularity, n_users=pairs[USER].n_unique())
 
 
 def _relevant(relevant: pl.DataFrame, own: pl.Series, items: pl.Series) -> Relevant:

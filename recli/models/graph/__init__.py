@@ -1,0 +1,1 @@
+"""Models that walk or pass messages on the graph of users and items."""
