@@ -73,6 +73,11 @@ CATALOG: Final[Mapping[str, Entry]] = {
         path="recli.models.factor.als:ALS", summary="implicit matrix factorisation by alternating least squares"
     ),
     "bpr": Entry(path="recli.models.factor.bpr:BPR", summary="matrix factorisation by pairwise ranking"),
+    "warp": Entry(
+        path="recli.models.factor.warp:WARP", summary="matrix factorisation that pulls up what stands low in the order"
+    ),
+    "logmf": Entry(path="recli.models.factor.logmf:LogMF", summary="matrix factorisation of the odds of an event"),
+    "nmf": Entry(path="recli.models.factor.nmf:NMF", summary="matrix factorisation without negative numbers"),
     "baseline": Entry(
         path="recli.models.rating.baseline:Baseline",
         summary="the mean rating, a user bias and an item bias",

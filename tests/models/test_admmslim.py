@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from recli.interactions import Queries
 from recli.model import Run
+from recli.models import store
 from recli.models.linear import admmslim
 from recli.models.linear.admmslim import ADMMSLIM
 from tests.checks import tiny
@@ -50,6 +52,17 @@ def test_the_papers_steps(model: ADMMSLIM, block: int, monkeypatch: pytest.Monke
     scorer = model.fit(tiny(), Run())
     np.testing.assert_allclose(scorer.weights.toarray(), expected, atol=2e-6 * max(1, np.abs(expected).max() * 10))
     np.testing.assert_allclose(scorer.score(tiny().queries()), (x - mean) @ expected + mean, atol=2e-5)
+
+
+def test_the_biases_are_kept() -> None:
+    scorer = ADMMSLIM(center_columns=True).fit(tiny(), Run())
+    again = store.unpack(*store.pack(scorer))
+    queries, items = tiny().queries()[:3], np.array([3, -1, 5], np.int32)
+    np.testing.assert_array_equal(again.score(queries), scorer.score(queries))
+    scores = scorer.score(queries)[[0, 2], [3, 5]]
+    np.testing.assert_allclose(again.score_pairs(queries, items), [scores[0], -np.inf, scores[1]], rtol=1e-5)
+    strangers = Queries(user=np.array([-1], np.int32), indptr=np.array([0, 0]), item=np.empty(0, np.int32))
+    assert np.isneginf(again.score(strangers)).all()
 
 
 def test_it_converges_to_slims_minimum() -> None:

@@ -1,11 +1,13 @@
-"""BPR: it learns, threads do not show, it says when it diverges."""
+"""BPR: its steps in numpy, its negatives; it learns, threads do not show, it says when it diverges."""
 
 import numpy as np
 import polars as pl
 import pytest
+from scipy.sparse import csr_matrix
 
 from recli.errors import Exit, RecliError
 from recli.interactions import Interactions
+from recli.kernels import bpr, strata
 from recli.model import Run
 from recli.models.factor.bpr import BPR
 
@@ -49,3 +51,39 @@ def test_a_user_who_has_everything_and_a_single_item() -> None:
     for events in (everything, one):
         scorer = BPR(epochs=3).fit(Interactions.of(events), Run(threads=2))
         assert np.isfinite(scorer.user).all()
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "popularity"])
+def test_threads_do_not_show_in_either_sampling(sampling: str) -> None:
+    data = groups(300, 500, 9000)
+    one, two = (BPR(embedding_size=8, epochs=3, neg_sampling=sampling).fit(data, Run(threads=n)) for n in (1, 2))
+    assert one.item.tobytes() == two.item.tobytes()
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0, 3.0])
+def test_the_table_draws_by_weight(exponent: float) -> None:
+    """A place is drawn first and kept with its share, or drawn as another's substitute: together, by weight."""
+    rng = np.random.default_rng(0)
+    weight, dealt = rng.integers(1, 50, 97).astype(float) ** exponent, rng.permutation(97).astype(np.int32)
+    own, other = bpr._table(weight, dealt, 3)
+    for block in strata.item_blocks(97, 3):
+        n, expected = len(dealt[block]), weight[dealt[block]] / weight[dealt[block]].sum()
+        drawn = (own[block] + np.bincount(other[block], 1 - own[block], n)) / n
+        np.testing.assert_allclose(drawn, expected, atol=1e-6)
+
+
+def test_popular_items_are_negatives_more_often() -> None:
+    """User u has item u alone. At learning rate 1 and regularisation 0, what left its place was drawn as a negative."""
+    n = 640
+    events = csr_matrix((np.ones(64, np.float32), np.arange(64), np.arange(65)), shape=(64, n))
+    moved = np.zeros(n)
+    for seed in range(40):
+        weight = np.where(np.arange(n) % 10 == 0, 9.0, 1.0)
+        user, item = np.ones((64, 4), np.float32), np.zeros((n, 4), np.float32)
+        dealt = np.random.default_rng(seed).permutation(n).astype(np.int32)
+        bpr.epoch(
+            events, np.linspace(0, 64, 9).astype(np.int64), user, item, weight, dealt, seed=seed, rate=1.0, reg=0.0
+        )
+        moved += (item < 0).any(1)
+    popular, others = moved[70::10].sum(), moved[64:].sum() - moved[70::10].sum()
+    assert 0.8 < popular / others < 1.25  # a tenth of the items, of nine times the weight: as often as all others

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.linear_model import ElasticNet
 
+from recli.errors import Exit, RecliError
 from recli.interactions import Interactions
 from recli.model import Run
 from recli.models.linear import slim
@@ -87,3 +88,9 @@ def test_blocks_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     assert (SLIM().fit(many(), run).weights != whole).nnz == 0
     n = many().n_items
     assert told == [(done, n) for done in (*range(50, n, 50), n)]
+
+
+def test_a_ratio_is_at_most_one() -> None:
+    with pytest.raises(RecliError, match="l1_ratio must be at most 1, not 2") as caught:
+        SLIM(l1_ratio=2.0).fit(tiny(), Run())
+    assert caught.value.code == Exit.USAGE

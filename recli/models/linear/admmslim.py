@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from recli.memory import reserve
 from recli.model import param
-from recli.models.linear.ease import inverse
+from recli.models.linear.ease import PEAK, inverse
 from recli.scorers import ItemWeights, shaped
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class ADMMSLIM:
         from recli.kernels import history, threads
 
         n = data.n_items
+        reserve(PEAK * 4 * n * n, f"the {n:,} × {n:,} matrix", "--item-kcore leaves rare items out of a split")
         mean = (data.popularity / data.n_users).astype(np.float32)
         gram = np.zeros((n, n), np.float32)
         with threads(run.threads):

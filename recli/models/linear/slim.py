@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from recli.errors import Exit, RecliError
+from recli.memory import reserve
 from recli.model import param
 from recli.scorers import ItemWeights
 
@@ -41,10 +43,13 @@ class SLIM:
         """Count which items go together, where that pays, and solve for one item after the other."""
         from recli.kernels import history, slim, threads
 
+        if self.l1_ratio > 1:
+            raise RecliError(Exit.USAGE, f"l1_ratio must be at most 1, not {self.l1_ratio:g}")
         n, n_users = data.n_items, data.n_users
         gram = None
         with threads(run.threads):
             if n <= min(LONG * np.average(data.popularity, weights=data.popularity), MOST):
+                reserve(4 * n * n, f"the {n:,} × {n:,} matrix", "--item-kcore leaves rare items out of a split")
                 gram = np.zeros((n, n), np.float32)
                 history.times_sparse(data.matrix.tocsc().T, data.matrix, gram)
             weights = slim.solve(
