@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recli.errors import Exit, RecliError
+from recli.memory import reserve
+from recli.scorers import Products
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,9 +17,12 @@ if TYPE_CHECKING:
     from recli.interactions import Queries
     from recli.scorers import Floats, Ints, Longs, Scorer
 
+    Bools = NDArray[np.bool_]
+
 QUERIES = 256  # scored at once, or fewer where that would be more than so many bytes:
 BYTES = 24 << 20  # a block that the processor's cache can hold, and that malloc does not give back in between
 LEAST = 16  # but so many in any case
+MANY = 8192  # where their scores are never written down
 
 
 def top_k(
@@ -26,7 +31,7 @@ def top_k(
     k: int,
     *,
     seen: tuple[Longs, Ints] | None = None,
-    allowed: NDArray[np.bool_] | None = None,
+    allowed: Bools | None = None,
     candidates: tuple[Longs, Ints] | None = None,
     progress: Callable[[int, int, str], None] = lambda done, total, note: None,
 ) -> tuple[Ints, Floats]:
@@ -40,8 +45,6 @@ def top_k(
     Raises:
         RecliError: a score is NaN (exit 3).
     """
-    from recli.kernels import topk
-
     if k < 1:
         raise RecliError(Exit.USAGE, f"k must be at least 1, not {k}")
     n_items = scorer.score(queries[:0]).shape[1]
@@ -51,18 +54,55 @@ def top_k(
     mask = np.empty(0, np.bool_) if allowed is None else allowed
     if len(indptr) != len(queries) + 1 or len(mask) not in (0, n_items):
         raise ValueError(f"seen has {len(indptr) - 1} rows and allowed {len(mask)} items")
-    size = max(LEAST, min(QUERIES, BYTES // (4 * max(n_items, 1))))
+    if candidates is None and isinstance(scorer, Products):
+        size, rank = MANY, _by_products(scorer, queries, mask)
+    else:
+        size, rank = (
+            max(LEAST, min(QUERIES, BYTES // (4 * max(n_items, 1)))),
+            _by_scores(scorer, queries, mask, candidates),
+        )
     for start in range(0, len(queries), size):
         block = slice(start, start + size)
-        scores = scorer.score(queries[block])
-        if candidates is not None:
-            scores = _only(scores, candidates[0][start : start + size + 1], candidates[1])
-        sound = topk.top_k(scores, indptr[start : start + size + 1], items, mask, codes[block], best[block])
+        sound = rank(block, indptr[start : start + size + 1], items, codes[block], best[block])
         if not sound.all():
             raise RecliError(Exit.DATA, "the model gives NaN for a score", hint="recli check looks into the file")
         progress(min(start + size, len(queries)), len(queries), "users")
     short = ((0, 0), (0, k - width))
     return np.pad(codes, short, constant_values=-1), np.pad(best, short, constant_values=-np.inf)
+
+
+def _by_scores(
+    scorer: Scorer, queries: Queries, allowed: Bools, candidates: tuple[Longs, Ints] | None
+) -> Callable[[slice, Longs, Ints, Ints, Floats], Bools]:
+    """Lists of a block of queries whose scores are all written down; returns which are without NaN."""
+    from recli.kernels import topk
+
+    def rank(block: slice, indptr: Longs, seen: Ints, codes: Ints, best: Floats) -> Bools:
+        scores = scorer.score(queries[block])
+        if candidates is not None:
+            scores = _only(scores, candidates[0][block.start : block.stop + 1], candidates[1])
+        return topk.top_k(scores, indptr, seen, allowed, codes, best)
+
+    return rank
+
+
+def _by_products(
+    scorer: Products, queries: Queries, allowed: Bools
+) -> Callable[[slice, Longs, Ints, Ints, Floats], Bools]:
+    """The same for scores that are products: they are made and compared on the way, and never written down."""
+    from recli.kernels import topk
+
+    reserve(scorer.item.nbytes, f"the rows of {len(scorer.item):,} items", "a smaller embedding_size takes less")
+    tiles = topk.Tiles.of(scorer.item, scorer.bias, allowed)
+
+    def rank(block: slice, indptr: Longs, seen: Ints, codes: Ints, best: Floats) -> Bools:
+        rows, cannot = scorer.rows(queries[block])
+        rows[cannot] = 0
+        sound = topk.top_k_products(rows, tiles, indptr, seen, codes, best)
+        codes[cannot], best[cannot] = -1, -np.inf
+        return sound
+
+    return rank
 
 
 def _only(scores: Floats, indptr: Longs, items: Ints) -> Floats:

@@ -6,7 +6,7 @@ An array's field says its shape with `shaped`; what is saved to a file or comes 
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -34,6 +34,25 @@ class Scorer(Protocol):
 
     def score_pairs(self, queries: Queries, items: Ints) -> Floats:
         """Scores of one item a query, float32 (queries,); the item -1 is one that is not known."""
+        ...
+
+
+@runtime_checkable
+class Products(Protocol):
+    """A scorer whose score is a row of the query times the item's row, plus the item's bias where there is one."""
+
+    @property
+    def item(self) -> Floats:
+        """The items' rows (items, width)."""
+        ...
+
+    @property
+    def bias(self) -> Floats | None:
+        """The items' biases (items,)."""
+        ...
+
+    def rows(self, queries: Queries) -> tuple[Floats, NDArray[np.bool_]]:
+        """The row of each query (queries, width), and which queries cannot be scored."""
         ...
 
 
@@ -115,6 +134,15 @@ def entries(matrix: Floats | csr_matrix, rows: Ints, columns: Ints) -> NDArray[n
     return np.asarray(matrix[rows, columns] if len(rows) else [], np.float64).reshape(-1)
 
 
+def unit(matrix: csr_matrix) -> csr_matrix:
+    """Its rows, each divided by its length; a row of nothing stays."""
+    sizes = np.diff(matrix.indptr)
+    lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
+    scaled = matrix.copy()
+    scaled.data = (matrix.data / np.repeat(np.maximum(lengths, np.finfo(np.float32).tiny), sizes)).astype(np.float32)
+    return scaled
+
+
 @dataclass(frozen=True, kw_only=True)
 class Factors:
     """User row times item row, plus the item's bias where there is one.
@@ -133,7 +161,7 @@ class Factors:
 
     def score(self, queries: Queries) -> Floats:
         """One matrix product."""
-        rows, cannot = self._rows(queries)
+        rows, cannot = self.rows(queries)
         padded = np.zeros((-(-len(rows) // ROWS) * ROWS, rows.shape[1]), np.float32)
         padded[: len(rows)] = rows
         scores: Floats = (padded @ self.item.T)[: len(rows)]
@@ -144,14 +172,14 @@ class Factors:
 
     def score_pairs(self, queries: Queries, items: Ints) -> Floats:
         """One dot product a pair."""
-        rows, cannot = self._rows(queries)
+        rows, cannot = self.rows(queries)
         scores: Floats = np.einsum("qf,qf->q", rows, self.item[items])
         if self.bias is not None:
             scores += self.bias[items]
         scores[cannot | (items < 0)] = -np.inf
         return scores
 
-    def _rows(self, queries: Queries) -> tuple[Floats, NDArray[np.bool_]]:
+    def rows(self, queries: Queries) -> tuple[Floats, NDArray[np.bool_]]:
         """The row of each query (queries, width), and which queries have none."""
         rows, unknown = self.user[queries.user], queries.user < 0
         strangers = np.flatnonzero(unknown | queries.replaced)

@@ -17,6 +17,7 @@ EXCUSED = {
     ("recentpop", "beats_popularity_on_the_checkerboard"): "it is popularity, and the board has no time",
     ("decaypop", "beats_popularity_on_the_checkerboard"): "it is popularity, and the board has no time",
     ("random", "beats_popularity_on_the_checkerboard"): "chance knows nothing",
+    ("itemfeatures", "beats_popularity_on_the_checkerboard"): "the board has no table of items",
     ("baseline", "beats_popularity_on_the_checkerboard"): "it predicts ratings, and the board has none",
 }
 
@@ -33,7 +34,9 @@ def test_excuses_are_for_what_there_is() -> None:
     assert EXCUSED.keys() <= {(name, check.__name__) for name in CATALOG for check in CHECKS}
 
 
-@pytest.mark.parametrize("name", ["itemknn", "asymknn", "userknn", "sar", "rules", "ease", "als", "bpr"])
+@pytest.mark.parametrize(
+    "name", ["itemknn", "asymknn", "userknn", "sar", "rules", "ease", "als", "bpr", "warp", "logmf", "nmf", "lightfm"]
+)
 def test_the_board_is_understood(name: str) -> None:
     assert withheld_first(catalog.resolve(name).cls().fit(checkerboard(), Run())) == 1.0
 

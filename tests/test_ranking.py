@@ -1,6 +1,6 @@
 """Top-k against a full sort."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from recli import ranking
 from recli.errors import Exit, RecliError
 from recli.interactions import Queries
 from recli.ranking import top_k
+from recli.scorers import Factors
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,59 @@ def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranking, "BYTES", 1)
     for ours, theirs in zip(whole, top_k(Given(table), everybody(70), 10, seen=seen), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.data())
+def test_products_equal_a_stable_sort(data: st.DataObject) -> None:
+    """Of small whole numbers, whose sums are exact in any order, and tie."""
+    rows, n, k = data.draw(st.integers(0, 150)), data.draw(st.integers(1, 150)), data.draw(st.integers(1, 12))
+    width = data.draw(st.integers(1, 40))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    user, item = (rng.integers(-2, 3, (m, width)).astype(np.float32) for m in (rows, n))
+    bias = rng.integers(-3, 4, n).astype(np.float32) if data.draw(st.booleans()) else None
+    share = data.draw(st.sampled_from([0, 0.3, 1]))
+    seen = [set(np.flatnonzero(rng.random(n) < share).tolist()) for _ in range(rows)]
+    allowed = rng.random(n) < 0.5 if data.draw(st.booleans()) else None
+    queries = replace(everybody(rows), user=np.where(rng.random(rows) < 0.1, -1, np.arange(rows)).astype(np.int32))
+    indptr, items = packed(seen)
+    for row in range(rows):  # in any order
+        rng.shuffle(items[indptr[row] : indptr[row + 1]])
+    codes, best = top_k(Factors(user=user, item=item, bias=bias), queries, k, seen=(indptr, items), allowed=allowed)
+    table = user @ item.T + (0 if bias is None else bias)
+    table[queries.user < 0] = -np.inf
+    expected_codes, expected_best = by_sorting(table, k, seen, allowed)
+    np.testing.assert_array_equal(codes, expected_codes)
+    np.testing.assert_array_equal(best, expected_best)
+
+
+def test_products_are_the_same_in_any_company() -> None:
+    rng = np.random.default_rng(1)
+    user, item = rng.standard_normal((100, 33), np.float32), rng.standard_normal((500, 33), np.float32)
+    scorer = Factors(user=user, item=item)
+    codes, best = top_k(scorer, everybody(100), 7)
+    for row in (0, 41, 99):
+        alone = top_k(scorer, everybody(100)[row : row + 1], 7)
+        assert alone[0].tobytes() == codes[row].tobytes()
+        assert alone[1].tobytes() == best[row].tobytes()
+    np.testing.assert_allclose(best, np.take_along_axis(scorer.score(everybody(100)), codes, 1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("place", [0, 31, 32, 70])
+def test_nan_is_found_in_a_product(place: int) -> None:
+    item = np.ones((71, 3), np.float32)
+    item[place, 1] = np.nan
+    with pytest.raises(RecliError, match="NaN"):
+        top_k(Factors(user=np.ones((9, 3), np.float32), item=item), everybody(9), 2)
+
+
+def test_more_items_than_may_be_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECLI_MAX_MEMORY", "1k")
+    with pytest.raises(
+        RecliError, match=r"the rows of 71 items would take about 1\.11 KiB, and 1 KiB is allowed"
+    ) as caught:
+        top_k(Factors(user=np.ones((9, 4), np.float32), item=np.ones((71, 4), np.float32)), everybody(9), 2)
+    assert caught.value.code == Exit.MEMORY
 
 
 def test_nothing_is_asked() -> None:

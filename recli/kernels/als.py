@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from recli.kernels import aligned, fixed, kernel, part, spread
+from recli.kernels.vector import dot, fetch, load, plus, store, times
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
+    from recli.kernels.vector import Vector
+
     Floats = NDArray[np.float32]
     Doubles = NDArray[np.float64]
     Ints = NDArray[np.int32]
+    Places = NDArray[np.uint64]
     Fixed = NDArray[np.void]
 
+GROUP = 4  # events that are taken at a time
+AHEAD = 64  # events of the next row that are fetched while a row is worked on
 TINY = 1e-20  # a squared residual that is as good as none
 
 
@@ -57,95 +63,70 @@ def _width(fixed: Fixed) -> int:
     return len(fixed[0].row)
 
 
-@part
-def _multiply(
-    gram: Floats,
-    more: np.float32,
-    theirs: Floats,
-    codes: Ints,
-    extra: Floats,
-    target: bool,
-    x: Floats,
-    out: Floats,
-    fixed: Fixed,
-) -> None:
-    """out = (gram + more I + sum of e y y') x over the rows y at ``codes``; with ``target`` less sum of (1 + e) y.
+class _System(NamedTuple):
+    """What the row x is solved from; the events' arrays are filled up to whole groups with some of weight zero."""
 
-    Four rows are taken at a time, to hide latency; the last four are filled up with copies of weight zero.
-    """
-    width, n, zero = _width(fixed), len(codes), np.float32(0)
+    gram: Floats
+    shift: np.float32  # on the diagonal
+    theirs: Floats
+    places: Places  # of the events' y
+    extra: Floats  # their e
+    target: Floats  # their 1 + e
+    spill: Floats  # (1, width): where x can be read number by number
+
+
+@part
+def _fill(codes: Ints, events: Floats, places: Places, extra: Floats, target: Floats) -> int:
+    """The events of a row, in whole groups; returns how many that makes."""
+    n = len(codes)
+    filled = (n + GROUP - 1) // GROUP * GROUP
+    for at in range(n):
+        places[at], extra[at], target[at] = codes[at], events[at], np.float32(1) + events[at]
+    for at in range(n, filled):
+        places[at], extra[at], target[at] = places[n - 1], np.float32(0), np.float32(0)
+    return filled
+
+
+@part
+def _image(system: _System, x: Vector, less: np.float32, fixed: Fixed) -> Vector:
+    """(gram + shift I + sum of e y y') x - less × sum of (1 + e) y; four y at a time, to hide latency."""
+    gram, shift, theirs, places, extra, target, spill = system
+    store(spill, 0, x)
+    out: Vector = times(shift, x)
     for f in range(_width(fixed)):
-        out[f] = more * x[f]
-    for p in range(0, width, 4):
-        q, r, s = min(p + 1, width - 1), min(p + 2, width - 1), min(p + 3, width - 1)
-        a = x[p]
-        b = x[q] if p + 1 < width else zero
-        c = x[r] if p + 2 < width else zero
-        d = x[s] if p + 3 < width else zero
-        for f in range(_width(fixed)):
-            out[f] += a * gram[p, f] + b * gram[q, f] + c * gram[r, f] + d * gram[s, f]
-    for at in range(0, n, 4):
-        second, third, fourth = min(at + 1, n - 1), min(at + 2, n - 1), min(at + 3, n - 1)
-        p, q, r, s = codes[at], codes[second], codes[third], codes[fourth]
-        a = b = c = d = zero
-        for f in range(_width(fixed)):
-            a += theirs[p, f] * x[f]
-            b += theirs[q, f] * x[f]
-            c += theirs[r, f] * x[f]
-            d += theirs[s, f] * x[f]
-        a = _pull(a, extra[at], target)
-        b = _pull(b, extra[second], target) if at + 1 < n else zero
-        c = _pull(c, extra[third], target) if at + 2 < n else zero
-        d = _pull(d, extra[fourth], target) if at + 3 < n else zero
-        for f in range(_width(fixed)):
-            out[f] += a * theirs[p, f] + b * theirs[q, f] + c * theirs[r, f] + d * theirs[s, f]
+        out = plus(out, spill[0, f], load(gram, f, fixed))
+    for at in range(0, len(places), GROUP):
+        p, q = load(theirs, places[at], fixed), load(theirs, places[at + 1], fixed)
+        r, s = load(theirs, places[at + 2], fixed), load(theirs, places[at + 3], fixed)
+        a = extra[at] * dot(p, x) - less * target[at]
+        b = extra[at + 1] * dot(q, x) - less * target[at + 1]
+        c = extra[at + 2] * dot(r, x) - less * target[at + 2]
+        d = extra[at + 3] * dot(s, x) - less * target[at + 3]
+        out = plus(plus(plus(plus(out, a, p), b, q), c, r), d, s)
+    return out
 
 
 @part
-def _pull(score: np.float32, extra: np.float32, target: bool) -> np.float32:
-    return extra * score - (np.float32(1) + extra if target else np.float32(0))
-
-
-@part
-def _descend(
-    gram: Floats,
-    more: np.float32,
-    theirs: Floats,
-    codes: Ints,
-    extra: Floats,
-    steps: int,
-    x: Floats,
-    work: Floats,
-    fixed: Fixed,
-) -> None:
-    """``steps`` of the method of conjugate gradients from where ``x`` stands."""
-    residual, direction, image = work[0], work[1], work[2]
-    _multiply(gram, more, theirs, codes, extra, True, x, image, fixed)
-    size = np.float32(0)
-    for f in range(_width(fixed)):
-        residual[f] = direction[f] = -image[f]
-        size += image[f] * image[f]
+def _descend(system: _System, x: Vector, steps: int, fixed: Fixed) -> Vector:
+    """``steps`` of the method of conjugate gradients from ``x``."""
+    residual = times(np.float32(-1), _image(system, x, np.float32(1), fixed))
+    direction, size = residual, dot(residual, residual)
     for _ in range(steps):
         if size < TINY:
             break
-        _multiply(gram, more, theirs, codes, extra, False, direction, image, fixed)
-        curvature = np.float32(0)
-        for f in range(_width(fixed)):
-            curvature += direction[f] * image[f]
-        step, before, size = size / curvature, size, np.float32(0)
-        for f in range(_width(fixed)):
-            x[f] += step * direction[f]
-            residual[f] -= step * image[f]
-            size += residual[f] * residual[f]
-        for f in range(_width(fixed)):
-            direction[f] = residual[f] + size / before * direction[f]
+        image = _image(system, direction, np.float32(0), fixed)
+        step, before = size / dot(direction, image), size
+        x, residual = plus(x, step, direction), plus(residual, -step, image)
+        size = dot(residual, residual)
+        direction = plus(residual, size / before, direction)
+    return x
 
 
 @kernel
 def _conjugate_gradient(
     indptr: Ints,
     codes: Ints,
-    extra: Floats,
+    events: Floats,
     theirs: Floats,
     gram: Floats,
     more: Floats,
@@ -156,10 +137,19 @@ def _conjugate_gradient(
     stop: int,
 ) -> None:
     """Takács, Pilászy & Tikk 2011."""
-    work = np.empty((3, _width(fixed)), np.float32)
+    longest = 0
     for row in range(start, stop):
-        span = slice(indptr[row], indptr[row + 1])
-        _descend(gram, more[row], theirs, codes[span], extra[span], steps, ours[row], work, fixed)
+        longest = max(longest, indptr[row + 1] - indptr[row])
+    places, spill = np.empty(longest + GROUP, np.uint64), np.empty((1, _width(fixed)), np.float32)
+    extra, target = np.empty(longest + GROUP, np.float32), np.empty(longest + GROUP, np.float32)
+    for row in range(start, stop):
+        low, high = indptr[row], indptr[row + 1]
+        if row + 1 < stop:
+            for at in range(high, min(indptr[row + 2], high + AHEAD)):
+                fetch(theirs, codes[at], fixed)
+        n = _fill(codes[low:high], events[low:high], places, extra, target)
+        system = _System(gram, more[row], theirs, places[:n], extra[:n], target[:n], spill)
+        store(ours, row, _descend(system, load(ours, row, fixed), steps, fixed))
 
 
 @part

@@ -5,11 +5,12 @@ A list is kept as a heap with its worst entry at the root: the lowest score and,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from recli.kernels import kernel, part, spread
+from recli.kernels import aligned, fixed, kernel, part, spread
+from recli.kernels.vector import above, load, plus, store, zeros
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,9 +20,14 @@ if TYPE_CHECKING:
     Doubles = NDArray[np.float64]
     Ints = NDArray[np.int32]
     Longs = NDArray[np.int64]
+    Fixed = NDArray[np.void]
     Csr = tuple[Ints, Ints, Floats]  # indptr, indices, data
 
 BLOCK = 64  # scores compared with the worst of the list at once; a block with none above it is skipped
+TILE = 32  # items whose products with a user are two registers
+EIGHT = 8  # users whose products with a tile all registers hold
+PANEL = 1 << 19  # bytes of items that a processor's second cache holds beside the rest
+GROUPS = 16  # eights of users that a panel is kept for
 
 
 def top_k(
@@ -34,6 +40,46 @@ def top_k(
     """
     sound = np.zeros(len(scores), np.bool_)
     spread(lambda start, stop: _top_k(scores, indptr, seen, allowed, codes, best, sound, start, stop), len(scores))
+    return sound
+
+
+class Tiles(NamedTuple):
+    """The rows of items and their biases, so laid out that a tile of items is multiplied at once."""
+
+    items: Floats  # (tiles × width, TILE): of a tile and a number in the row, the items
+    bias: Floats  # (tiles, TILE); -inf where there is no item, or none that may be listed
+
+    @classmethod
+    def of(cls, items: Floats, bias: Floats | None, allowed: NDArray[np.bool_]) -> Tiles:
+        """From rows (items, width); ``allowed`` as in `top_k`."""
+        n, width = items.shape
+        tiles = -(-n // TILE)
+        laid, added = aligned(tiles * width, TILE), aligned(tiles, TILE)
+        whole = n // TILE
+        laid.reshape(tiles, width, TILE)[:whole] = items[: whole * TILE].reshape(whole, TILE, width).transpose(0, 2, 1)
+        laid.reshape(tiles, width, TILE)[whole:, :, : n % TILE] = items[whole * TILE :].T
+        flat = added.reshape(-1)
+        flat[:n], flat[n:] = 0 if bias is None else bias, -np.inf
+        if len(allowed):
+            flat[:n][~allowed] = -np.inf
+        return cls(items=laid, bias=added)
+
+
+def top_k_products(
+    users: Floats, tiles: Tiles, indptr: Longs, seen: Ints, codes: Ints, best: Floats
+) -> NDArray[np.bool_]:
+    """The same as `top_k`, of the products of ``users`` (rows, width) with the items of ``tiles``, and their biases.
+
+    The scores are never written down: a tile of them is compared with the worst of each list while it is in registers.
+    A product is summed in the order of the row, so that it depends on nothing but the two rows.
+    """
+    rows, width = users.shape
+    eights = -(-rows // EIGHT)
+    filled = np.zeros((eights * EIGHT, width), np.float32)
+    filled[:rows] = users
+    sound = np.ones(rows, np.bool_)
+    given = (filled, *tiles, indptr, seen, codes, best, sound, fixed(TILE))
+    spread(lambda start, stop: _top_k_products(*given, start, stop), eights)
     return sound
 
 
@@ -153,6 +199,94 @@ def _top_k(
                 row[code] = -np.inf
         sound[r] = _scan(row, codes[r], best[r])
         _sort(codes[r], best[r])
+
+
+@part
+def _multiply(users: Floats, at: int, items: Floats, tile: int, found: Floats, fixed: Fixed) -> None:
+    """``found`` (8, 32): the products of eight users from ``at`` on with the items of a tile."""
+    width = users.shape[1]
+    a = b = c = d = e = g = h = i = zeros(fixed)
+    for f in range(width):
+        item = load(items, tile * width + f, fixed)
+        a, b = plus(a, users[at, f], item), plus(b, users[at + 1, f], item)
+        c, d = plus(c, users[at + 2, f], item), plus(d, users[at + 3, f], item)
+        e, g = plus(e, users[at + 4, f], item), plus(g, users[at + 5, f], item)
+        h, i = plus(h, users[at + 6, f], item), plus(i, users[at + 7, f], item)
+    store(found, 0, a)
+    store(found, 1, b)
+    store(found, 2, c)
+    store(found, 3, d)
+    store(found, 4, e)
+    store(found, 5, g)
+    store(found, 6, h)
+    store(found, 7, i)
+
+
+@part
+def _has(codes: Ints, code: int) -> bool:
+    """Whether a code is among ``codes``, which ascend."""
+    low, high = 0, len(codes)
+    while low < high:
+        middle = (low + high) // 2
+        if codes[middle] < code:
+            low = middle + 1
+        else:
+            high = middle
+    return low < len(codes) and codes[low] == code
+
+
+@part
+def _take(bits: np.uint64, scores: Floats, first: int, had: Ints, codes: Ints, best: Floats) -> bool:
+    """Those of a tile's scores whose bit is set into a heap, but for what the user ``had``. False where one is NaN."""
+    for lane in range(TILE):
+        if (bits >> np.uint64(lane)) & np.uint64(1):
+            score = scores[lane]
+            if score != score:
+                return False
+            if score > best[0] and not _has(had, first + lane):
+                _replace(codes, best, len(codes), first + lane, score)
+    return True
+
+
+@kernel
+def _top_k_products(
+    users: Floats,
+    items: Floats,
+    bias: Floats,
+    indptr: Longs,
+    seen: Ints,
+    codes: Ints,
+    best: Floats,
+    sound: NDArray[np.bool_],
+    fixed: Fixed,
+    start: int,
+    stop: int,
+) -> None:
+    """For the eights of users from ``start`` to ``stop``: some of them at a time, with all panels of the items."""
+    rows, tiles, panel = len(codes), len(bias), max(1, PANEL // (4 * TILE * users.shape[1]))
+    found = np.empty((EIGHT, TILE), np.float32)
+    for group in range(start, stop, GROUPS):
+        group_stop = min(group + GROUPS, stop)
+        low, high = group * EIGHT, min(group_stop * EIGHT, rows)
+        offset = indptr[low]
+        had = seen[offset : indptr[high]].copy()
+        for r in range(low, high):
+            had[indptr[r] - offset : indptr[r + 1] - offset].sort()
+        for first in range(0, tiles, panel):
+            for eight in range(group, group_stop):
+                at = eight * EIGHT
+                for tile in range(first, min(first + panel, tiles)):
+                    _multiply(users, at, items, tile, found, fixed)
+                    for r in range(at, min(at + EIGHT, rows)):
+                        scores = plus(load(found, r - at, fixed), np.float32(1), load(bias, tile, fixed))
+                        bits = above(scores, best[r, 0])
+                        if bits != 0:
+                            store(found, r - at, scores)
+                            mine = had[indptr[r] - offset : indptr[r + 1] - offset]
+                            if not _take(bits, found[r - at], tile * TILE, mine, codes[r], best[r]):
+                                sound[r] = False
+        for r in range(low, high):
+            _sort(codes[r], best[r])
 
 
 @part

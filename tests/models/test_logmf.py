@@ -47,8 +47,8 @@ def dense(model: LogMF, data: Interactions, seed: int) -> tuple[Doubles, Doubles
     [
         LogMF(embedding_size=8, epochs=4),
         LogMF(embedding_size=3, epochs=4, train_neg_sample_num=0),
-        LogMF(embedding_size=70, epochs=4, train_neg_sample_num=7, neg_prop=0.5),
-        LogMF(embedding_size=16, epochs=4, weight="rating", reg_weight=0.3, learning_rate=0.02),
+        LogMF(embedding_size=3, epochs=4, train_neg_sample_num=7, neg_prop=0.5),
+        LogMF(embedding_size=8, epochs=4, weight="rating", reg_weight=0.3, learning_rate=0.02),
     ],
     ids=str,
 )

@@ -11,6 +11,7 @@ from recli.interactions import Queries
 from recli.scorers import Factors, shaped
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
     from recli.scorers import Floats, Ints
@@ -39,13 +40,22 @@ class LowRank:
         factors, rows = self._fold(queries)
         return factors.score_pairs(rows, items)
 
-    def _fold(self, queries: Queries) -> tuple[Factors, Queries]:
-        """A row for each query, and who has which: nobody's is that of an empty history."""
+    @property
+    def bias(self) -> None:
+        """There is none."""
+
+    def rows(self, queries: Queries) -> tuple[Floats, NDArray[np.bool_]]:
+        """The row of each query (queries, width), and which queries have an empty history."""
         from recli.kernels import history
 
         rows = np.zeros((len(queries), self.source.shape[1]), np.float32)
         history.times_dense(queries.matrix(len(self.source)), self.source, rows)
-        user = np.where(queries.lengths > 0, np.arange(len(queries)), -1).astype(np.int32)
+        return rows, queries.lengths == 0
+
+    def _fold(self, queries: Queries) -> tuple[Factors, Queries]:
+        """A row for each query, and who has which: nobody's is that of an empty history."""
+        rows, cannot = self.rows(queries)
+        user = np.where(cannot, -1, np.arange(len(queries))).astype(np.int32)
         return Factors(user=rows, item=self.item), Queries(user=user, indptr=queries.indptr, item=queries.item)
 
 
