@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
 
 from recli.errors import Exit, RecliError
-from recli.schema import ITEM, POSITION, RATING, TIME, USER
+from recli.features import Features
+from recli.schema import ITEM, KEYS, POSITION, RATING, TIME, USER
+
+WEIGHT: Final = "\x1fweight"  # what an event weighs: a column that no file has
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,13 +73,23 @@ def event_order(events: pl.DataFrame) -> Doubles | None:
     return None
 
 
+def beside(events: pl.DataFrame, rows: Longs) -> dict[str, Any]:
+    """What stands beside the items of some ``rows``, by the names of the fields; None where the table has none."""
+    columns = (("rating", RATING, np.float32), ("time", TIME, np.float64), ("weight", WEIGHT, np.float32))
+    return {
+        name: events[column].to_numpy()[rows].astype(dtype, copy=False) if column in events.columns else None
+        for name, column, dtype in columns
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class Interactions:
     """Events as codes, grouped by user and in time order within a user.
 
     ``users`` (n_users,) and ``items`` (n_items,) hold the ids by code. ``indptr`` (n_users + 1,) int64 bounds the
-    events of each user in ``item`` (n,) int32, ``rating`` (n,) float32 and ``time`` (n,) float64 (None where the
-    table has none).
+    events of each user in ``item`` (n,) int32, ``rating`` (n,) float32, ``time`` (n,) float64 and ``weight`` (n,)
+    float32, how much each counts (None where the table has none). ``tables`` are companions by role, ``user`` and
+    ``item``: who stands only there has a code, and no events.
     """
 
     users: pl.Series
@@ -84,16 +98,23 @@ class Interactions:
     item: Ints
     rating: Floats | None = None
     time: Doubles | None = None
+    weight: Floats | None = None
+    tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, events: pl.DataFrame) -> Interactions:
-        """From a table with ``user_id`` and ``item_id``; the universe is the ids that occur in it."""
-        users, items = vocabulary(events[USER]), vocabulary(events[ITEM])
+    def of(cls, events: pl.DataFrame, tables: Mapping[str, pl.DataFrame] | None = None) -> Interactions:
+        """From a table with ``user_id`` and ``item_id``; the universe is the ids that occur in it, or in a companion.
+
+        The companions, ``user`` and ``item``, are given to models that use them, and to no others.
+        """
+        tables = tables or {}
+        users, items = (
+            vocabulary(pl.concat([frame[key] for frame in (events, tables.get(role)) if frame is not None]))
+            for role, key in KEYS.items()
+        )
         indptr, rows = order_within(encode(events[USER], users), event_order(events), len(users))
-        rating = events[RATING].to_numpy()[rows].astype(np.float32) if RATING in events.columns else None
-        time = events[TIME].to_numpy()[rows] if TIME in events.columns else None
         item = encode(events[ITEM], items)[rows]
-        return cls(users=users, items=items, indptr=indptr, item=item, rating=rating, time=time)
+        return cls(users=users, items=items, indptr=indptr, item=item, tables=tables, **beside(events, rows))
 
     @property
     def n_users(self) -> int:
@@ -118,17 +139,26 @@ class Interactions:
         """The number of users of each item, int64 (n_items,)."""
         return np.bincount(self.matrix.indices, minlength=self.n_items).astype(np.int64)
 
+    def features(self, role: str, columns: Sequence[str] | None = None) -> Features | None:
+        """Those of every user (or item), from the columns of the companion table; None where there is no table."""
+        if role not in self.tables:
+            return None
+        return Features.of(self.tables[role], self.users if role == "user" else self.items, columns)
+
     def queries(self) -> Queries:
         """Every user with the history that is here."""
         user = np.arange(self.n_users, dtype=np.int32)
-        return Queries(user=user, indptr=self.indptr, item=self.item, rating=self.rating, time=self.time)
+        return Queries(
+            user=user, indptr=self.indptr, item=self.item, rating=self.rating, time=self.time, weight=self.weight
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Queries:
     """A batch to score: whom (``user`` (n,) int32, -1 for unknown) and with which history.
 
-    The history of query q is ``item[indptr[q]:indptr[q + 1]]``, in time order, with ``rating`` and ``time`` beside it.
+    The history of query q is ``item[indptr[q]:indptr[q + 1]]``, in time order; ``rating``, ``time`` and ``weight`` are
+    those of its events.
     ``replaced`` says that the histories were given by hand, so that what was learned of a known user is out of date.
     """
 
@@ -137,6 +167,7 @@ class Queries:
     item: Ints
     rating: Floats | None = None
     time: Doubles | None = None
+    weight: Floats | None = None
     replaced: bool = False
 
     @classmethod
@@ -153,10 +184,8 @@ class Queries:
         order = event_order(history)
         indptr, rows = order_within(query[known], None if order is None else order[known], len(wanted))
         rows = known[rows]
-        rating = history[RATING].to_numpy()[rows].astype(np.float32) if RATING in history.columns else None
-        time = history[TIME].to_numpy()[rows] if TIME in history.columns else None
         user = encode(wanted, users)
-        return cls(user=user, indptr=indptr, item=item[rows], rating=rating, time=time, replaced=replaced)
+        return cls(user=user, indptr=indptr, item=item[rows], replaced=replaced, **beside(history, rows))
 
     def __len__(self) -> int:
         return len(self.user)
@@ -172,6 +201,7 @@ class Queries:
             item=self.item[events],
             rating=None if self.rating is None else self.rating[events],
             time=None if self.time is None else self.time[events],
+            weight=None if self.weight is None else self.weight[events],
             replaced=self.replaced,
         )
 
@@ -186,6 +216,7 @@ class Queries:
             item=self.item[events],
             rating=None if self.rating is None else self.rating[events],
             time=None if self.time is None else self.time[events],
+            weight=None if self.weight is None else self.weight[events],
             replaced=self.replaced,
         )
 
@@ -206,27 +237,34 @@ def binary(indptr: Longs, item: Ints, n_items: int) -> csr_matrix:
     return matrix
 
 
-def weighted(events: Interactions | Queries, n_items: int, weight: str) -> csr_matrix:
+def weighted(events: Interactions | Queries, n_items: int, weight: str = "none") -> csr_matrix:
     """Rows × items, float32: what a row has of an item. Indices sorted, nothing where that is 0.
 
-    ``weight`` is "none" (1), "count" (the number of events) or "rating" (the sum of their ratings).
+    ``weight`` is "none" (1), "count" (the number of events) or "rating" (the sum of their ratings). Where the events
+    have weights it is the sum of these, or of their products with the ratings.
 
     Raises:
         RecliError: there are no ratings, or one is below 0 (exit 3).
     """
-    if weight == "none":
+    if weight == "none" and events.weight is None:
         return binary(events.indptr, events.item, n_items)
-    if weight == "count":
-        return _sums(events.indptr, events.item, np.ones(len(events.item), np.float32), n_items)
+    values = np.ones(len(events.item), np.float32) if weight != "rating" else _ratings(events)
+    if events.weight is not None:
+        values *= events.weight
+    matrix = _sums(events.indptr, events.item, values, n_items)
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def _ratings(events: Interactions | Queries) -> Floats:
+    """A copy of the ratings, which are to weigh."""
     if events.rating is None:
         hint = "--rating-col says which column holds it, where the source is read; or leave out weight=rating"
         raise RecliError(Exit.DATA, "the table has no rating to weight by", hint=hint)
     if not (events.rating >= 0).all():
         hint = "recli filter --min-rating 0 keeps the others"
         raise RecliError(Exit.DATA, "a rating below 0, or a missing one, is no weight", hint=hint)
-    matrix = _sums(events.indptr, events.item, events.rating.copy(), n_items)
-    matrix.eliminate_zeros()
-    return matrix
+    return events.rating.copy()
 
 
 def _sums(indptr: Longs, item: Ints, values: Floats, n_items: int) -> csr_matrix:

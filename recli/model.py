@@ -12,7 +12,7 @@ from recli.errors import Exit, RecliError, nearest
 
 if TYPE_CHECKING:
     from recli.interactions import Interactions
-    from recli.scorers import Scorer
+    from recli.scorers import Factors, Floats, Ints, Scorer
 
 
 def _silent(done: int, total: int, note: str) -> None:
@@ -20,17 +20,43 @@ def _silent(done: int, total: int, note: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Start:
+    """An older model's factors, and which of its rows each user (users,) and item (items,) has; -1 for none."""
+
+    factors: Factors
+    user: Ints
+    item: Ints
+
+    @property
+    def knows_nobody(self) -> bool:
+        """Whether no row is there to start from."""
+        return not ((self.user >= 0).any() or (self.item >= 0).any())
+
+    def into(self, user: Floats, item: Floats, bias: Floats | None = None) -> None:
+        """Put the rows, and the items' biases, in place of those that a fit begins with."""
+        old = self.factors
+        for new, codes, rows in ((user, self.user, old.user), (item, self.item, old.item), (bias, self.item, old.bias)):
+            if new is not None and rows is not None:
+                new[codes >= 0] = rows[codes[codes >= 0]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
-    """How to fit, not what: the seed, the threads, the device and who is told of progress."""
+    """How to fit, not what: the seed, the threads, the device, what to start from and who is told of progress."""
 
     seed: int = 2020
     threads: int = 1
     device: str = "cpu"
+    start: Start | None = None
     progress: Callable[[int, int, str], None] = _silent
 
 
 class Model(Protocol):
-    """A frozen, keyword-only dataclass: its fields are its hyper-parameters, and that is all it holds."""
+    """A frozen, keyword-only dataclass: its fields are its hyper-parameters, and that is all it holds.
+
+    A class variable ``takes`` says what else it makes use of: "weights" of events, a "start", the tables of
+    each "user" and "item".
+    """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 

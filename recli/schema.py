@@ -29,6 +29,7 @@ REQUIRED: Final[dict[str, tuple[str, ...]]] = {
     "net": ("source_id", "target_id"),
 }
 COMPANIONS: Final = ("user", "item", "kg", "link", "net")
+KEYS: Final = {"user": USER, "item": ITEM}  # what a table of users, or of items, has a row of
 
 # Columns that are numbers whatever table they stand in, and the columns that identify (never blank).
 FLOATS: Final = frozenset({RATING, TIME, LABEL, POSITION})

@@ -29,19 +29,29 @@ def model(name: str) -> Any:
 
 @cache
 def tiny() -> Interactions:
-    """40 users, 30 items, 400 events with ratings and times, some of them twice."""
+    """40 users, 30 items, 400 events with ratings and times, some of them twice; tables of the users and the items."""
     rng = np.random.default_rng(7)
     user, item = rng.integers(40, size=400), np.minimum(rng.exponential(8, 400), 29).astype(int)
-    return Interactions.of(
-        pl.DataFrame(
-            {
-                "user_id": [f"u{u}" for u in user],
-                "item_id": [f"i{i}" for i in item],
-                "rating": rng.integers(1, 6, 400).astype(float),
-                "timestamp": rng.integers(1000, 2000, 400).astype(float),
-            }
-        )
+    events = pl.DataFrame(
+        {
+            "user_id": [f"u{u}" for u in user],
+            "item_id": [f"i{i}" for i in item],
+            "rating": rng.integers(1, 6, 400).astype(float),
+            "timestamp": rng.integers(1000, 2000, 400).astype(float),
+        }
     )
+    users, items = np.unique(user).tolist(), np.unique(item).tolist()
+    tables = {
+        "user": pl.DataFrame({"user_id": [f"u{u}" for u in users], "plan": [f"p{u % 3}" for u in users]}),
+        "item": pl.DataFrame(
+            {
+                "item_id": [f"i{i}" for i in items],
+                "kind": [f"k{i % 4}" for i in items],
+                "words": [[f"w{i % 7}", f"w{7 + i % 5}"] for i in items],
+            }
+        ),
+    }
+    return Interactions.of(events, tables)
 
 
 @cache

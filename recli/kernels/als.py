@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Fixed = NDArray[np.void]
 
 GROUP = 4  # events that are taken at a time
-AHEAD = 64  # events of the next row that are fetched while a row is worked on
+AHEAD = 256  # events of the next row that are fetched while a row is worked on
 TINY = 1e-20  # a squared residual that is as good as none
 
 

@@ -61,14 +61,14 @@ def store(_: Any, matrix: Any, row: Any, vector: Any) -> Code:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def fetch(_: Any, matrix: Any, row: Any, fixed: Any) -> Code:
-    """Have a row brought into the cache: it will be wanted soon."""
+    """Have a row brought into the second cache, as the first is full of what is worked on: it is wanted next."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         start = builder.bitcast(_address(context, builder, signature, args, _width(fixed)), FLOAT.as_pointer())
         kind = ir.FunctionType(ir.VoidType(), [start.type, WORD, WORD, WORD])
         prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         for at in range(0, _width(fixed), LINE):
-            builder.call(prefetch, [builder.gep(start, [INDEX(at)]), WORD(0), WORD(3), WORD(1)])  # to read, data
+            builder.call(prefetch, [builder.gep(start, [INDEX(at)]), WORD(0), WORD(2), WORD(1)])  # to read, data
         return context.get_dummy_value()
 
     return types.void(matrix, row, fixed), code

@@ -78,6 +78,14 @@ CATALOG: Final[Mapping[str, Entry]] = {
     ),
     "logmf": Entry(path="recli.models.factor.logmf:LogMF", summary="matrix factorisation of the odds of an event"),
     "nmf": Entry(path="recli.models.factor.nmf:NMF", summary="matrix factorisation without negative numbers"),
+    "itemfeatures": Entry(
+        path="recli.models.feature.itemfeatures:ItemFeatures",
+        summary="items whose columns say what those of the history say, by tf-idf and cosine",
+    ),
+    "lightfm": Entry(
+        path="recli.models.feature.lightfm:LightFM",
+        summary="matrix factorisation in which users and items are the sums of their features",
+    ),
     "baseline": Entry(
         path="recli.models.rating.baseline:Baseline",
         summary="the mean rating, a user bias and an item bias",

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from recli.interactions import Queries, encode, event_order, order_within
-from recli.schema import ITEM, QUERY, TIME, USER
+from recli.interactions import Queries, beside, encode, event_order, order_within
+from recli.schema import ITEM, QUERY, USER
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Doubles = NDArray[np.float64]
     Ints = NDArray[np.int32]
     Longs = NDArray[np.int64]
 
@@ -50,14 +49,14 @@ class Block:
 class Audience:
     """``rows``: a user each, or a user and a query.
 
-    The history of row r is ``item[start[r]:stop[r]]``, in time order. Where ``mask``, what a row has seen is not to be
-    listed: ``seen``, or, without it, the history.
+    The history of row r is ``item[start[r]:stop[r]]``, in time order, and ``beside`` has the rest of its events. Where
+    ``mask``, what a row has seen is not to be listed: ``seen``, or, without it, the history.
     """
 
     rows: pl.DataFrame
     user: Ints
     item: Ints
-    time: Doubles | None
+    beside: Mapping[str, NDArray[Any] | None]
     start: Longs
     stop: Longs
     replaced: bool
@@ -84,8 +83,8 @@ class Audience:
         start, length = self.start[rows], self.stop[rows] - self.start[rows]
         indptr = np.append(0, np.cumsum(length))
         events = np.arange(indptr[-1]) + np.repeat(start - indptr[:-1], length)
-        time = None if self.time is None else self.time[events]
-        return Queries(user=self.user[rows], indptr=indptr, item=self.item[events], time=time, replaced=self.replaced)
+        own = {name: None if values is None else values[events] for name, values in self.beside.items()}
+        return Queries(user=self.user[rows], indptr=indptr, item=self.item[events], replaced=self.replaced, **own)
 
     def _seen(self, rows: slice, queries: Queries) -> tuple[Longs, Ints] | None:
         if not self.mask:
@@ -109,7 +108,7 @@ def of_users(
         rows=wanted.rename(USER).to_frame(),
         user=queries.user,
         item=queries.item,
-        time=queries.time,
+        beside={"rating": queries.rating, "time": queries.time, "weight": queries.weight},
         start=queries.indptr[:-1],
         stop=queries.indptr[1:],
         replaced=replaced,
@@ -143,7 +142,7 @@ def rolling(
         rows=pl.DataFrame({USER: wanted.gather(owner), QUERY: number.astype(np.int32)}),
         user=encode(wanted, users)[owner],
         item=item[kept],
-        time=both[TIME].to_numpy()[rows][kept] if TIME in both.columns else None,
+        beside=beside(both, rows[kept]),
         start=position[indptr[:-1]][owner],
         stop=position[asked],
         replaced=True,

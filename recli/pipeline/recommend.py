@@ -19,6 +19,7 @@ from recli.pipeline.audience import Audience, of_users, rolling
 from recli.pipeline.events import Events, Source, check_parent, open_events, parent_path
 from recli.pipeline.names import stem
 from recli.pipeline.step import Input, Output, Product, Step, perform
+from recli.pipeline.weighing import Weighing
 from recli.ranking import top_k
 from recli.schema import ITEM, PARTS, QUERY, SCORE, USER
 
@@ -105,6 +106,12 @@ class Task:
         """The module whose class scores for the model."""
         meta: Mapping[str, Any] = self.artifact.header.more["scorer"]
         return str(meta["scorer"]).partition(":")[0]
+
+    @property
+    def weighing(self) -> Weighing:
+        """What the events weighed that the model was fitted on: so do those of a history that it is asked with."""
+        given: Mapping[str, Any] = self.artifact.header.more.get("weighing", {})
+        return Weighing(**given.get("weight", {}))
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -272,11 +279,11 @@ def audience_of(task: Task, users: pl.Series, items: pl.Series, wanted: pl.Serie
 
     ``wanted`` are the users where they are not those of the phase.
     """
-    request = task.request
+    request, serve = task.request, task.weighing.serve
     if task.given is not None:
         rows = task.given.part(*PARTS)
         wanted = rows[USER].unique(maintain_order=True)
-        return of_users(wanted, rows, None if request.allow_seen else rows, users, items, replaced=True)
+        return of_users(wanted, serve(rows), None if request.allow_seen else rows, users, items, replaced=True)
     events = task.events
     if task.phase == "all":
         history = seen = events.part(*PARTS)
@@ -287,7 +294,7 @@ def audience_of(task: Task, users: pl.Series, items: pl.Series, wanted: pl.Serie
         seen, held_out = events.part(*before), events.part(task.phase)
         if request.rolling:
             asked = held_out if request.users is None else held_out.filter(pl.col(USER).is_in(list(request.users)))
-            return rolling(seen, asked, users, items, mask=not request.allow_seen)
+            return rolling(serve(seen), serve(asked), users, items, mask=not request.allow_seen)
         # What the model was fitted on is its history, up to the phase.
         fit_on: list[str] = task.artifact.header.more["fit_on"]
         kept = [part for part in before if part in fit_on]
@@ -297,7 +304,7 @@ def audience_of(task: Task, users: pl.Series, items: pl.Series, wanted: pl.Serie
         wanted = whose[USER].unique(maintain_order=True)
     if request.users is not None:
         wanted = pl.Series(USER, list(dict.fromkeys(request.users)), pl.String)
-    return of_users(wanted, history, None if request.allow_seen else seen, users, items)
+    return of_users(wanted, serve(history), None if request.allow_seen else seen, users, items)
 
 
 def _allowed(items: pl.Series, request: Request, output: Output) -> "NDArray[np.bool_] | None":

@@ -17,9 +17,11 @@ from recli.pipeline.recommend import load_model, open_model
 from recli.pipeline.step import Input, Output, Product, Step, perform
 from recli.ranking import top_k
 from recli.schema import ITEM, SCORE, USER
-from recli.scorers import ROWS, ItemWeights
+from recli.scorers import ROWS, ItemWeights, unit
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
     from recli.artifact import Artifact
     from recli.scorers import Floats, Ints, Scorer
 
@@ -41,16 +43,21 @@ class Wish:
 class Cosine:
     """Rows of length 1: the score of a row is the sum of its cosines with the rows of a set."""
 
-    unit: Floats
+    unit: Floats | csr_matrix
 
     @classmethod
-    def of(cls, vectors: Floats) -> Cosine:
+    def of(cls, vectors: Floats | csr_matrix) -> Cosine:
         """A row of zeros stays, and is like no other."""
+        if not isinstance(vectors, np.ndarray):
+            return cls(unit=unit(vectors))
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return cls(unit=(vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32))
 
     def score(self, queries: Queries) -> Floats:
         """One matrix product; a block has a fixed size, so that a score does not depend on what stands beside it."""
+        if not isinstance(self.unit, np.ndarray):
+            product: Floats = (queries.matrix(self.unit.shape[0]) @ self.unit @ self.unit.T).toarray()
+            return product
         sums = np.zeros((-(-len(queries) // ROWS) * ROWS, self.unit.shape[1]), np.float32)
         np.add.at(sums, np.repeat(np.arange(len(queries)), queries.lengths), self.unit[queries.item])
         scores: Floats = (sums @ self.unit.T)[: len(queries)]

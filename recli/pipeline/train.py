@@ -2,19 +2,26 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recli.artifact import Artifact
 from recli.errors import Exit, RecliError
 from recli.interactions import Interactions
 from recli.model import Run, configure
 from recli.models import catalog, store
+from recli.pipeline.companions import companion
 from recli.pipeline.events import Events, Source, open_events
+from recli.pipeline.start import open_old, start_from
 from recli.pipeline.step import Input, Output, Product, Step, perform
-from recli.schema import PARTS
+from recli.pipeline.weighing import UNWEIGHED, Weighing, located
+from recli.schema import KEYS, PARTS
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def train(
@@ -26,12 +33,21 @@ def train(
     output: Output,
     *,
     fit_on: Sequence[str] = ("train",),
+    weighing: Weighing = UNWEIGHED,
+    init: Path | None = None,
 ) -> Path:
-    """Fit one model on the named parts of a split, or on a plain table."""
+    """Fit one model on the named parts of a split, or on a plain table; from the older model ``init``, if there is one.
+
+    Raises:
+        RecliError: it takes no weights, or cannot start from another (exit 2).
+    """
     chosen = catalog.resolve(model_name)
     events = open_events(path, source).of_interactions()
     model = configure(chosen.cls, {**chosen.preset, **given})
     usual = configure(chosen.cls, chosen.preset)
+    _check_takes(chosen, model, weighing, init, source.companions)
+    tables = _tables(chosen, events)
+    old = None if init is None else open_old(init, chosen)
     sources_read = [item for item in events.inputs if item.role == "source"]
     if len(sources_read) > 1:
         hint = "recli convert makes one table of them"
@@ -45,13 +61,19 @@ def train(
         "device": run.device,
         **{f"p.{name}": value for name, value in asdict(model).items()},
         **events.source.params(),
+        **weighing.params(),
+        **({} if old is None else {"init": old.digest}),
+        **{f"{role}_table": tables[role].inputs[0].sha256 for role in source.companions},
     }
     defaults = {"on": "split", "fit_on": ["train"], "seed": Run.seed} | {f"p.{k}": v for k, v in asdict(usual).items()}
 
     def work() -> Product:
-        return _fit(events, chosen, model, run, fit_on)
+        return _fit(events, chosen, model, run, fit_on, weighing, old, tables)
 
     inputs = [item for item in events.inputs if item.role in ("split", "source")]
+    inputs += [replace(table.inputs[0], role=role) for role, table in tables.items()]
+    if old is not None:
+        inputs.append(Input(role="model", path=old.path, sha256=old.digest))
     if chosen.source is not None:
         from recli.artifact import sha256_of
 
@@ -70,12 +92,57 @@ def train(
     return perform(step, output, work)
 
 
-def _fit(events: Events, chosen: catalog.Chosen, model: Any, run: Run, fit_on: Sequence[str]) -> Product:
+def _check_takes(
+    chosen: catalog.Chosen, model: Any, weighing: Weighing, init: Path | None, tables: Mapping[str, Path]
+) -> None:
+    """Refuse what the model makes no use of (exit 2)."""
+    asked = {"weights": ("takes no weights of events", weighing.params()), "start": ("cannot start from another", init)}
+    asked |= {role: (f"reads no table of {role}s", tables.get(role)) for role in KEYS}
+    for what, (message, given) in asked.items():
+        if given and what not in getattr(chosen.cls, "takes", ()):
+            able = [name for name in catalog.CATALOG if what in getattr(catalog.resolve(name).cls, "takes", ())]
+            raise RecliError(Exit.USAGE, f"{chosen.name} {message}", hint=f"those that do: {', '.join(able)}")
+    if weighing.of_columns and getattr(model, "weight", None) == "rating":
+        hint = "leave one of them out; --weight rating is the same as -p weight=rating"
+        raise RecliError(Exit.USAGE, "--weight and -p weight=rating contradict each other", hint=hint)
+
+
+def _tables(chosen: catalog.Chosen, events: Events) -> dict[str, Events]:
+    """The companion tables that the model takes, of those that there are."""
+    taken = [role for role in KEYS if role in getattr(chosen.cls, "takes", ())]
+    found = {role: companion(role, events, events.source.companions.get(role)) for role in taken}
+    return {role: table for role, table in found.items() if table is not None}
+
+
+def _weighed(frame: "pl.DataFrame", weighing: Weighing, path: Path) -> "tuple[pl.DataFrame, dict[str, Any]]":
+    """The events with their weights, and what the header says of them."""
+    if not weighing.params():
+        return frame, {}
+    try:
+        found = weighing.within(frame)
+        return found.weigh(frame), {"weighing": found.params()}
+    except RecliError as error:
+        raise located(error, path) from error
+
+
+def _fit(
+    events: Events,
+    chosen: catalog.Chosen,
+    model: Any,
+    run: Run,
+    fit_on: Sequence[str],
+    weighing: Weighing,
+    old: Artifact | None,
+    tables: Mapping[str, Events],
+) -> Product:
     frame = events.part(*fit_on)
     if frame.is_empty():
         parts = ", ".join(part for part in PARTS if part in fit_on)
         raise RecliError(Exit.DATA, f"there is no row to fit on in {parts}", where=events.path)
-    data = Interactions.of(frame)
+    frame, weighed = _weighed(frame, weighing, events.path)
+    data = Interactions.of(frame, {role: table.table.frame for role, table in tables.items()})
+    if old is not None:
+        run = replace(run, start=start_from(old, model, data.users, data.items))
     started = time.perf_counter()
     scorer = model.fit(data, run)
     seconds = time.perf_counter() - started
@@ -93,9 +160,11 @@ def _fit(events: Events, chosen: catalog.Chosen, model: Any, run: Run, fit_on: S
         "users": data.n_users,
         "items": data.n_items,
         "interactions": len(data),
+        **weighed,
     }
     if chosen.task == "rating" and data.rating is not None:
         rating = data.rating.astype(np.float64)
         more["rating"] = {"low": float(rating.min()), "mean": float(rating.mean()), "high": float(rating.max())}
-    what = f"{chosen.name} on {len(data):,} interactions ({data.n_users:,} users, {data.n_items:,} items)"
+    known = "".join(f", the table of {role}s" for role in tables)
+    what = f"{chosen.name} on {len(data):,} interactions{known} ({data.n_users:,} users, {data.n_items:,} items)"
     return Product(payload=payload, more=more, summary=f"{what}, fit {seconds:.2f} s")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -83,6 +83,8 @@ class ALS(Half):
     collaborative filtering", RecSys, §3), ``cholesky`` solves exactly.
     """
 
+    takes: ClassVar = ("weights", "start")
+
     embedding_size: int = param(64, "numbers in the row of a user or an item", least=1)
     epochs: int = param(15, "times that all users and all items are solved for", least=1)
     solver: str = param("cg", "how a row is solved for", one_of=("cg", "cholesky"))
@@ -102,6 +104,10 @@ class ALS(Half):
         rng.standard_normal(out=user, dtype=np.float32)
         user *= np.float32(0.1)
         with threads(run.threads):
+            if run.start is not None:
+                run.start.into(user, item)
+                if item.any():  # new users get rows that fit, before the items are solved for
+                    self.solve(by_user, item, user, steps)
             for epoch in range(self.epochs):
                 self.solve(by_item, user, item, steps)
                 self.solve(by_user, item, user, steps)

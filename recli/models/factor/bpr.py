@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from recli.errors import Exit, RecliError
 from recli.model import param
-from recli.scorers import Factors
+from recli.models.factor.folding import Folding
 
 if TYPE_CHECKING:
     from recli.interactions import Interactions
@@ -32,6 +32,8 @@ class BPR:
     recommendation from implicit feedback" (WSDM), §3.
     """
 
+    takes: ClassVar = ("start",)
+
     embedding_size: int = param(64, "numbers in the row of a user or an item", least=1)
     epochs: int = param(100, "times that every event is taken", least=1)
     learning_rate: float = param(0.1, "size of the first epoch's steps", above=0)
@@ -39,7 +41,7 @@ class BPR:
     neg_sampling: str = param("uniform", "how negatives are drawn", one_of=("uniform", "popularity"))
     neg_exponent: float = param(0.75, "popularity: the power of an item's users that it is drawn by", least=0)
 
-    def fit(self, data: Interactions, run: Run) -> Factors:
+    def fit(self, data: Interactions, run: Run) -> Folding:
         """Epochs of steps."""
         from recli.kernels import aligned, bpr, strata, threads
 
@@ -49,6 +51,8 @@ class BPR:
         for rows in (user, item):
             rng.standard_normal(out=rows, dtype=np.float32)
             rows *= np.float32(0.1)
+        if run.start is not None:
+            run.start.into(user, item)
         popular = self.neg_sampling == "popularity"
         weight = data.popularity.astype(np.float64) ** self.neg_exponent if popular else None
         given = (matrix, strata.user_blocks(matrix), user, item, weight)
@@ -63,7 +67,7 @@ class BPR:
                 run.progress(epoch + 1, self.epochs, f"wrong order {wrong:.4f}")
         if not (np.isfinite(user).all() and np.isfinite(item).all()):
             raise _diverged(self.epochs, self.learning_rate)
-        return Factors(user=user, item=item)
+        return Folding(user=user, item=item)
 
 
 def _diverged(epoch: int, learning_rate: float) -> RecliError:

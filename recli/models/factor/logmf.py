@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from recli.errors import Exit, RecliError
 from recli.interactions import weighted
 from recli.model import param
-from recli.scorers import Factors
+from recli.models.factor.folding import Folding
 
 if TYPE_CHECKING:
     from recli.interactions import Interactions
@@ -31,8 +31,11 @@ class LogMF:
     that are good for small data are so for large ones. And the second sum is taken, in each step, over a random
     train_neg_sample_num of the items for all users (or of the users for all items), which stand for all: an estimate
     without bias, and a matrix product, where implicit draws neg_prop negatives for each event, each row by itself.
-    The biases of the users are learned but not kept: they order nothing.
+    Where events have weights of their own, r is their sum. The biases of the users are learned but not kept: they order
+    nothing.
     """
+
+    takes: ClassVar = ("weights", "start")
 
     embedding_size: int = param(64, "numbers in the row of a user or an item", least=1)
     epochs: int = param(60, "steps for all users and all items", least=1)
@@ -42,7 +45,7 @@ class LogMF:
     train_neg_sample_num: int = param(1024, "rows that stand for all in a step; 0 takes all", least=0)
     weight: str = param("none", "what r of a user and an item is: 1, or a sum", one_of=("none", "count", "rating"))
 
-    def fit(self, data: Interactions, run: Run) -> Factors:
+    def fit(self, data: Interactions, run: Run) -> Folding:
         """A step for the users, then one for the items, and again."""
         from recli.kernels import logmf, threads
 
@@ -54,6 +57,8 @@ class LogMF:
         for side in (user, item):
             rng.standard_normal(out=side.rows, dtype=np.float32)
             np.multiply(side.rows, np.float32(0.1), out=side.rows)
+        if run.start is not None:
+            run.start.into(user.rows, item.rows, item.bias)
         how = {"absence": absence, "rate": self.learning_rate, "reg": self.reg_weight}
         with threads(run.threads):
             for epoch in range(self.epochs):
@@ -66,4 +71,4 @@ class LogMF:
         if not (np.isfinite(user.rows).all() and np.isfinite(item.rows).all()):
             hint = f"lower learning_rate={self.learning_rate:g}"
             raise RecliError(Exit.DIVERGED, "the rows became infinite or NaN", hint=hint)
-        return Factors(user=user.rows, item=item.rows, bias=item.bias)
+        return Folding(user=user.rows, item=item.rows, bias=item.bias)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from recli.interactions import binary
+from recli.interactions import weighted
 from recli.model import param
 from recli.scorers import Factors
 
@@ -30,7 +30,7 @@ class Folding(Factors):
         from recli.kernels import nmf
 
         rows = np.zeros((len(queries), self.item.shape[1]), np.float32)
-        past = binary(queries.indptr, queries.item, len(self.item))
+        past = weighted(queries, len(self.item))
         nmf.descend(past, self.item, rows, reg_weight=self.reg_weight, sweeps=SWEEPS)
         return rows
 
@@ -44,9 +44,11 @@ class NMF:
 
         sum over all (u, i) of (p_ui - x_u'y_i)^2 + reg_weight (sum of |x_u|^2 + sum of |y_i|^2),
 
-    p = 1 for the events of the data and 0 for all else, one number of all rows of a side after the other, each time
-    exactly: scikit-learn's NMF by coordinate descent, but for its l1_ratio.
+    p = 1 for the events of the data, or the sum of their weights, and 0 for all else, one number of all rows of a side
+    after the other, each time exactly: scikit-learn's NMF by coordinate descent, but for its l1_ratio.
     """
+
+    takes: ClassVar = ("weights", "start")
 
     embedding_size: int = param(64, "numbers in the row of a user or an item", least=1)
     epochs: int = param(20, "times that all users and all items are gone through", least=1)
@@ -56,14 +58,16 @@ class NMF:
         """The users with the items fixed, then the items with the users fixed, and again."""
         from recli.kernels import aligned, nmf, threads
 
-        by_user = data.matrix
+        by_user = weighted(data, data.n_items)
         by_item = by_user.tocsc().T
         rng = np.random.default_rng(run.seed)
         user, item = (aligned(n, self.embedding_size) for n in by_user.shape)
-        mean = np.sqrt(by_user.nnz / (data.n_users * data.n_items) / self.embedding_size)
+        mean = np.sqrt(by_user.sum(dtype=np.float64) / (data.n_users * data.n_items) / self.embedding_size)
         for rows in (user, item):
             rng.standard_normal(out=rows, dtype=np.float32)
             np.abs(rows * np.float32(mean), out=rows)
+        if run.start is not None:
+            run.start.into(user, item)
         with threads(run.threads):
             for epoch in range(self.epochs):
                 nmf.descend(by_user, item, user, reg_weight=self.reg_weight)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from recli.errors import Exit, RecliError
 from recli.model import param
-from recli.scorers import Factors
+from recli.models.factor.folding import Folding
 
 if TYPE_CHECKING:
     from recli.interactions import Interactions
@@ -31,13 +31,15 @@ class WARP:
     same for any number of them.
     """
 
+    takes: ClassVar = ("start",)
+
     embedding_size: int = param(64, "numbers in the row of a user or an item", least=1)
     epochs: int = param(30, "times that every event is taken", least=1)
     learning_rate: float = param(0.1, "size of the first steps", above=0)
     reg_weight: float = param(0.8, "regularisation of the rows in each step", least=0)
     max_sampled: int = param(20, "negatives drawn for an event, at most", least=1)
 
-    def fit(self, data: Interactions, run: Run) -> Factors:
+    def fit(self, data: Interactions, run: Run) -> Folding:
         """Epochs of steps."""
         from recli.kernels import strata, threads, warp
 
@@ -45,6 +47,8 @@ class WARP:
         weights = warp.Weights.of(data.n_users, data.n_items, self.embedding_size)
         for rows in (weights.user, weights.item):
             rows[:] = (rng.random(rows.shape, np.float32) - np.float32(0.5)) / np.float32(self.embedding_size)
+        if run.start is not None:
+            run.start.into(weights.user, weights.item, weights.bias)
         ranks = (data.n_items - 1) // np.arange(1, self.max_sampled + 1)
         losses = np.log(np.maximum(ranks, 1)).astype(np.float32)
         given = (data.matrix, strata.user_blocks(data.matrix), weights, losses)
@@ -57,4 +61,4 @@ class WARP:
         if not all(np.isfinite(learned).all() for learned in weights):
             hint = f"lower learning_rate={self.learning_rate:g}"
             raise RecliError(Exit.DIVERGED, "the rows became infinite or NaN", hint=hint)
-        return Factors(user=weights.user, item=weights.item, bias=weights.bias)
+        return Folding(user=weights.user, item=weights.item, bias=weights.bias)

@@ -3,25 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from recli.artifact import find
 from recli.errors import Exit, RecliError, nearest
+from recli.features import Features
 from recli.interactions import encode, order_within, vocabulary
+from recli.pipeline.companions import companion
 from recli.pipeline.evaluate.slices import Slice, of_column, of_counts
 from recli.pipeline.evaluate.truth import Truth
-from recli.pipeline.events import Events, Source, check_parent, open_events
+from recli.pipeline.events import Events
 from recli.pipeline.step import Input
-from recli.schema import ITEM, USER
-from recli.sources import Options
+from recli.schema import ITEM, KEYS, USER
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
-
-KEYS = {"user": USER, "item": ITEM}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +42,13 @@ class Beside:
                 continue
             if role not in KEYS:
                 raise RecliError(Exit.USAGE, f"there is no table {role!r}", hint="user.COLUMN or item.COLUMN")
-            tables[role] = _open(role, events, given.get(role))
+            table = companion(role, events, given.get(role))
+            if table is None:
+                where = None if events is None else events.path
+                raise RecliError(
+                    Exit.USAGE, f"there is no table of {role}s", where=where, hint=f"--{role}-table names it"
+                )
+            tables[role] = table
         return cls(tables=tables)
 
     def inputs(self) -> list[Input]:
@@ -106,56 +110,12 @@ def check_by(by: Sequence[str]) -> None:
 
 
 def features_of(table: pl.DataFrame, columns: Sequence[str], items: pl.Series) -> "csr_matrix":
-    """Items × values, 1 where an item has the value in one of the columns.
+    """Items × values, float64, 1 where an item has the value in one of the columns.
 
     Raises:
         RecliError: there is no such column, or it holds numbers (exit 2).
     """
-    from scipy.sparse import csr_matrix
-
-    places: list[Any] = []
-    width = 0
-    for column in columns:
-        if column not in table.columns or column == ITEM:
-            hint = nearest(column, [name for name in table.columns if name != ITEM])
-            raise RecliError(Exit.USAGE, f"--features: the items' table has no column {column}", hint=hint)
-        values = table.select(ITEM, column).unique(ITEM, keep="first", maintain_order=True)
-        if values[column].dtype.is_nested():
-            values = values.explode(column)
-        if values[column].dtype.is_numeric():
-            raise RecliError(Exit.USAGE, f"--features: {column} holds numbers, not categories")
-        values = values.filter(pl.col(column) != "").unique(maintain_order=True)
-        names = values[column].unique().sort()
-        places.append((encode(values[ITEM], items), encode(values[column], names) + width))
-        width += len(names)
-    row, value = (np.concatenate([pair[side] for pair in places]) for side in (0, 1))
-    known = row >= 0
-    return csr_matrix((np.ones(int(known.sum())), (row[known], value[known])), shape=(len(items), width))
-
-
-def _open(role: str, events: Events | None, given: Path | None) -> Events:
-    hint = f"--{role}-table names it"
-    if given is not None:
-        return _table(role, given)
-    if events is not None and events.artifact is not None and (parent := events.artifact.header.parent(role)):
-        path = events.path.resolve().parent / parent.path
-        if not path.exists():
-            raise RecliError(Exit.IO, f"the table of {role}s is not there", where=path, hint=hint)
-        table = _table(role, path)
-        check_parent(events.artifact.header, role, table.inputs[0].sha256, path, hint)
-        return table
-    where = None if events is None else events.path
-    raise RecliError(Exit.USAGE, f"there is no table of {role}s", where=where, hint=hint)
-
-
-def _table(role: str, path: Path) -> Events:
-    """The table of users or items in a file, whatever the file is called.
-
-    Raises:
-        RecliError: it holds something else (exit 3), or cannot be read (exit 4).
-    """
-    ours = path.is_file() and find(path) is not None
-    table = open_events(path, Source() if ours else Source(options=Options(kind=role)))
-    if table.kind != role:
-        raise RecliError(Exit.DATA, f"is no table of {role}s but .{table.kind}", where=path)
-    return table
+    try:
+        return Features.of(table, items.rename(ITEM), columns).matrix.astype(np.float64)
+    except RecliError as error:
+        raise RecliError(error.code, f"--features: {error.message}", hint=error.hint) from error

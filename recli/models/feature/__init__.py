@@ -1,0 +1,1 @@
+"""Models of what users and items are: the columns of their tables."""
