@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
@@ -17,12 +18,16 @@ from recli.schema import ITEM, KEYS, POSITION, RATING, TIME, USER
 
 WEIGHT: Final = "\x1fweight"  # what an event weighs: a column that no file has
 
+MANY: Final = 500_000  # ids from which on the hash table of `recli.kernels` pays for its loading
+LENGTH, INLINE = np.uint64(0xFFFFFFFF), np.uint64(12)  # of an Arrow view: its length, and up to where it is the text
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
     Ints = NDArray[np.int32]
     Longs = NDArray[np.int64]
+    Hashes = NDArray[np.uint64]
     Floats = NDArray[np.float32]
     Doubles = NDArray[np.float64]
 
@@ -37,9 +42,39 @@ def vocabulary(ids: pl.Series) -> pl.Series:
 
     "The lowest code first" is thereby a tie-break that no model can profit from.
     """
-    distinct = ids.to_frame().unique().to_series().sort()  # a frame's unique takes an eighth of a series' time
-    hashes = np.fromiter((digest64(text) for text in distinct), np.uint64, len(distinct))
-    return distinct.gather(np.argsort(hashes, kind="stable")).rename(ids.name)
+    return coded(ids)[0]
+
+
+def _by_digest(ids: pl.Series) -> Longs:
+    """The places of distinct ids in the order of their digests; of equal digests the lower text is first."""
+    digests = np.fromiter((digest64(text) for text in ids), np.uint64, len(ids))
+    order = np.argsort(digests, kind="stable")
+    if (digests[order[1:]] == digests[order[:-1]]).any():
+        order = np.lexsort((np.argsort(ids.arg_sort().to_numpy()), digests))
+    return order
+
+
+def coded(ids: pl.Series) -> tuple[pl.Series, Ints]:
+    """The `vocabulary` of the ids, and their codes in it, int32 of the same length."""
+    found, places = distinct(ids)
+    order = _by_digest(found)
+    codes = np.empty(len(found), np.int32)
+    codes[order] = np.arange(len(found), dtype=np.int32)
+    return found.gather(order).rename(ids.name), codes[places]
+
+
+def distinct(ids: pl.Series) -> tuple[pl.Series, Ints]:
+    """The distinct ids, in no order that can be relied on, and for each id its place among them."""
+    if len(ids) >= MANY:
+        views = ids.rechunk().to_arrow(compat_level=pl.CompatLevel.newest())
+        texts = np.frombuffer(views.buffers()[1], np.uint64).reshape(-1, 2)[views.offset : views.offset + len(ids)]
+        if not (texts[:, 0] & LENGTH > INLINE).any():
+            from recli.kernels.distinct import distinct
+
+            first, places = distinct(texts)
+            return ids.gather(first), places
+    found = ids.to_frame().unique().to_series()  # a frame's unique takes an eighth of a series' time
+    return found, encode(ids, found)
 
 
 def encode(ids: pl.Series, vocab: pl.Series) -> Ints:
@@ -48,7 +83,7 @@ def encode(ids: pl.Series, vocab: pl.Series) -> Ints:
     return codes.to_numpy()
 
 
-def order_within(group: Ints, key: NDArray[np.generic] | None, n_groups: int) -> tuple[Longs, Longs]:
+def order_within(group: Ints, key: NDArray[Any] | None, n_groups: int) -> tuple[Longs, Longs]:
     """Rows grouped by ``group`` and, within a group, in the order of ``key``; ties (and no key) keep the row order.
 
     Returns ``(indptr (n_groups + 1,), rows (n,))``: a stable sort by key, then a stable counting sort by group.
@@ -58,11 +93,32 @@ def order_within(group: Ints, key: NDArray[np.generic] | None, n_groups: int) ->
     n = len(group)
     if key is None and (group[1:] >= group[:-1]).all():  # they stand together already
         return np.append(0, np.cumsum(np.bincount(group, minlength=n_groups))), np.arange(n)
-    rows = np.arange(n) if key is None else np.argsort(key, kind="stable")
+    if key is not None and key.dtype == np.uint64 and n:
+        return _hashed_within(group, key.view(np.uint64), n_groups)
+    order = None if key is None or (key[1:] >= key[:-1]).all() else np.argsort(key, kind="stable")
+    if n >= MANY:
+        from recli.kernels.distinct import grouped
+
+        return grouped(group, order, n_groups)
+    rows = np.arange(n) if order is None else order
     # One entry a row, in the column of its group: turning that into columns is the counting sort, in C.
     one_a_row = csr_matrix((np.ones(n, np.int8), group[rows], np.arange(n + 1)), shape=(n, n_groups))
     by_group = one_a_row.tocsc()
     return by_group.indptr.astype(np.int64), rows[by_group.indices].astype(np.int64)
+
+
+def _hashed_within(group: Ints, key: Hashes, n_groups: int) -> tuple[Longs, Longs]:
+    """The same for keys that are hashes: one sort by the group and the key's upper bits, and the few ties apart."""
+    bits = np.uint64(max(1, n_groups - 1).bit_length())
+    packed = (group.astype(np.uint64) << (np.uint64(64) - bits)) | (key >> bits)
+    rows = pl.Series(packed).arg_sort().to_numpy().astype(np.int64)
+    packed = packed[rows]
+    tied = packed[1:] == packed[:-1]
+    if tied.any():
+        at = np.flatnonzero(np.append(tied, False) | np.append(False, tied))
+        of = rows[at]
+        rows[at] = of[np.lexsort((of, key[of], group[of]))]
+    return np.append(0, np.cumsum(np.bincount(group, minlength=n_groups))), rows
 
 
 def event_order(events: pl.DataFrame) -> Doubles | None:
@@ -108,13 +164,14 @@ class Interactions:
         The companions, ``user`` and ``item``, are given to models that use them, and to no others.
         """
         tables = tables or {}
-        users, items = (
-            vocabulary(pl.concat([frame[key] for frame in (events, tables.get(role)) if frame is not None]))
+        ids = [
+            pl.concat([frame[key] for frame in (events, tables.get(role)) if frame is not None])
             for role, key in KEYS.items()
-        )
-        indptr, rows = order_within(encode(events[USER], users), event_order(events), len(users))
-        item = encode(events[ITEM], items)[rows]
-        return cls(users=users, items=items, indptr=indptr, item=item, tables=tables, **beside(events, rows))
+        ]
+        with ThreadPoolExecutor(len(ids)) as pool:
+            (users, user), (items, item) = pool.map(coded, ids)
+        indptr, rows = order_within(user[: len(events)], event_order(events), len(users))
+        return cls(users=users, items=items, indptr=indptr, item=item[rows], tables=tables, **beside(events, rows))
 
     @property
     def n_users(self) -> int:

@@ -6,7 +6,8 @@ row that is left out. ``dialect="recbole"`` draws the very rows that RecBole 1.2
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
@@ -15,12 +16,14 @@ import numpy as np
 import polars as pl
 
 from recli.errors import Exit, RecliError, nearest
-from recli.interactions import digest64, encode, order_within
+from recli.interactions import digest64, distinct, order_within
 from recli.schema import ITEM, PARTS, POSITION, SPLIT, TIME, USER
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Bools = NDArray[np.bool_]
+    Ints = NDArray[np.int32]
     Longs = NDArray[np.int64]
     Hashes = NDArray[np.uint64]
     Doubles = NDArray[np.float64]
@@ -33,6 +36,20 @@ Unit = Literal["s", "ms", "us", "ns"]
 
 UNITS: Final[dict[Unit, float]] = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}  # how many make a second
 LABELS: Final = pl.Enum(PARTS)
+BLOCK: Final = 1 << 15  # rows whose keys are mixed at a time
+
+
+class Ids(NamedTuple):
+    """The distinct users and items of a table, and for each row (rows,) the place of its own among them."""
+
+    user: tuple[pl.Series, Ints]
+    item: tuple[pl.Series, Ints]
+
+    @classmethod
+    def of(cls, events: pl.DataFrame) -> Ids:
+        """Both at once."""
+        with ThreadPoolExecutor(2) as pool:
+            return cls(*pool.map(distinct, (events[USER], events[ITEM])))
 
 
 def ratio(
@@ -43,6 +60,7 @@ def ratio(
     order: Order = "random",
     seed: int = 2020,
     dialect: Dialect = "recli",
+    ids: Ids | None = None,
 ) -> pl.Series:
     """Every user's rows (or the whole table) in a fixed proportion, in random or in time order.
 
@@ -59,8 +77,8 @@ def ratio(
             order by time of a table that has neither timestamp nor position (exit 3).
     """
     _check("group_by", group_by, GroupBy)
-    parts = _proportions(ratios)
-    return _split(events, group_by, _key(events, order, seed, dialect), lambda n: _ratio_counts(n, parts))
+    parts, ids = _proportions(ratios), ids or Ids.of(events)
+    return _split(ids, group_by, _key(events, ids, order, seed, dialect), lambda n: _ratio_counts(n, parts))
 
 
 def leave_one_out(
@@ -70,6 +88,7 @@ def leave_one_out(
     order: Order = "time",
     seed: int = 2020,
     dialect: Dialect = "recli",
+    ids: Ids | None = None,
 ) -> pl.Series:
     """Every user's last row for testing and the one before it for validation.
 
@@ -83,7 +102,8 @@ def leave_one_out(
             order by time of a table that has neither timestamp nor position (exit 3).
     """
     _check("leave", leave, Leave)
-    return _split(events, "user", _key(events, order, seed, dialect), lambda n: _leave_counts(n, leave))
+    ids = ids or Ids.of(events)
+    return _split(ids, "user", _key(events, ids, order, seed, dialect), lambda n: _leave_counts(n, leave))
 
 
 class TimeSplit(NamedTuple):
@@ -163,21 +183,23 @@ class Leaks:
     cold_item_share: float
 
 
-def leaks(events: pl.DataFrame, split: pl.Series) -> Leaks:
+def leaks(events: pl.DataFrame, split: pl.Series, ids: Ids | None = None) -> Leaks:
     """Count what `Leaks` says, for the labels ``split`` (rows,) of ``events``.
 
     Source: Ji et al., TOIS 2023 (test rows that the model's own training data postdate).
     """
-    part = {name: events.filter(split == name) for name in PARTS}
+    part = {name: (split == name).fill_null(False).to_numpy() for name in PARTS}
     train, test = part["train"], part["test"]
     late = None
-    if TIME in events.columns and len(train) and len(test):
-        late = len(test.filter(pl.col(TIME) < train[TIME].max())) / len(test)
-    users, cold_users = _absent(test, train, USER)
-    items, cold_items = _absent(test, train, ITEM)
+    if TIME in events.columns and train.any() and test.any():
+        times = events[TIME].to_numpy()
+        late = float((times[test] < np.fmax.reduce(times[train])).mean())  # a time that is missing is NaN
+    users_of, items_of = (_occurring(*coded, part) for coded in ids or Ids.of(events))
+    users, cold_users = _absent(users_of)
+    items, cold_items = _absent(items_of)
     return Leaks(
-        rows={name: len(rows) for name, rows in part.items()},
-        users={name: rows[USER].n_unique() for name, rows in part.items()},
+        rows={name: int(np.count_nonzero(rows)) for name, rows in part.items()},
+        users={name: int(np.count_nonzero(found)) for name, found in users_of.items()},
         late=late,
         cold_users=cold_users,
         cold_user_share=cold_users / max(users, 1),
@@ -186,24 +208,29 @@ def leaks(events: pl.DataFrame, split: pl.Series) -> Leaks:
     )
 
 
-def _absent(test: pl.DataFrame, train: pl.DataFrame, column: str) -> tuple[int, int]:
+def _occurring(ids: pl.Series, codes: Ints, part: Mapping[str, Bools]) -> dict[str, Bools]:
+    """Which of the distinct ids occur in each part."""
+    return {name: np.bincount(codes[rows], minlength=len(ids)) > 0 for name, rows in part.items()}
+
+
+def _absent(occurring: Mapping[str, Bools]) -> tuple[int, int]:
     """How many distinct values test has, and how many of them train has not."""
-    ids = test.select(column).unique()
-    return len(ids), len(ids.join(train.select(column).unique(), on=column, how="anti"))
+    test = occurring["test"]
+    return int(np.count_nonzero(test)), int(np.count_nonzero(test & ~occurring["train"]))
 
 
 def _split(
-    events: pl.DataFrame, group_by: GroupBy, key: NDArray[Any], counts_of: Callable[[int], tuple[int, int, int]]
+    ids: Ids, group_by: GroupBy, key: NDArray[Any], counts_of: Callable[[int], tuple[int, int, int]]
 ) -> pl.Series:
     """Cut each group, in the order of ``key``, into consecutive slices of ``counts_of(its size)`` rows a part."""
-    group, n_groups = np.zeros(len(events), np.int32), 1
-    if group_by == "user":
-        users = events.select(USER).unique()[USER]
-        group, n_groups = encode(events[USER], users), len(users)
+    users, group = ids.user
+    n_groups = len(users)
+    if group_by == "none":
+        group, n_groups = np.zeros(len(group), np.int32), 1
     indptr, rows = order_within(group, key, n_groups)
     sizes, which = np.unique(np.diff(indptr), return_inverse=True)
     counts = np.array([counts_of(int(size)) for size in sizes], np.int64).reshape(-1, len(PARTS))[which]
-    codes = np.empty(len(events), np.uint8)
+    codes = np.empty(len(group), np.uint8)
     codes[rows] = np.repeat(np.tile(np.arange(len(PARTS), dtype=np.uint8), n_groups), counts.ravel())
     return pl.Series(SPLIT, codes).cat.to(LABELS)
 
@@ -236,7 +263,7 @@ def _leave_counts(n: int, leave: Leave) -> tuple[int, int, int]:
     return n - out, out - test, test
 
 
-def _key(events: pl.DataFrame, order: Order, seed: int, dialect: Dialect) -> NDArray[Any]:
+def _key(events: pl.DataFrame, ids: Ids, order: Order, seed: int, dialect: Dialect) -> NDArray[Any]:
     """What to sort the rows by, (rows,)."""
     _check("order", order, Order)
     _check("dialect", dialect, Dialect)
@@ -245,7 +272,7 @@ def _key(events: pl.DataFrame, order: Order, seed: int, dialect: Dialect) -> NDA
         # RecBole keeps times as float32, in which neighbouring Unix seconds are equal, and then sorts stably. Where its
         # normalize_all is on it scales them to [0, 1] before that: the caller does the same.
         return times.astype(np.float32) if dialect == "recbole" else times
-    return _places(len(events), seed) if dialect == "recbole" else _hashes(events, seed)
+    return _places(len(events), seed) if dialect == "recbole" else _hashes(events, ids, seed)
 
 
 def _places(n: int, seed: int) -> Longs:
@@ -262,17 +289,23 @@ def _places(n: int, seed: int) -> Longs:
     return places
 
 
-def _hashes(events: pl.DataFrame, seed: int) -> Hashes:
+def _hashes(events: pl.DataFrame, ids: Ids, seed: int) -> Hashes:
     """A fixed pseudo-random number a row, of (seed, user, item, time): numpy's and polars' own hashes may change."""
     key = np.full(len(events), seed % 2**64, np.uint64)
-    for column in (USER, ITEM):
-        ids = events.select(column).unique()[column]  # a frame's unique takes an eighth of a series' time
-        digests = np.fromiter((digest64(text) for text in ids), np.uint64, len(ids))
-        key = _mix(key ^ digests[encode(events[column], ids)])
+    for texts, places in ids:
+        digests = np.fromiter((digest64(text) for text in texts), np.uint64, len(texts))
+        _stir(key, digests, places)
     if TIME in events.columns:
         times = events[TIME].to_numpy() + 0.0  # -0.0 and 0.0 are one time, of two bit patterns
-        key = _mix(key ^ times.view(np.uint64))
+        _stir(key, times.view(np.uint64))
     return key
+
+
+def _stir(key: Hashes, numbers: Hashes, places: Ints | None = None) -> None:
+    """Mix the numbers, or those at the ``places``, into the keys: a block at a time, which the cache holds."""
+    for start in range(0, len(key), BLOCK):
+        block = slice(start, start + BLOCK)
+        key[block] = _mix(key[block] ^ (numbers[block] if places is None else numbers[places[block]]))
 
 
 def _mix(key: Hashes) -> Hashes:

@@ -13,6 +13,8 @@ from hypothesis import settings
 settings.register_profile("recli", deadline=None)
 settings.load_profile("recli")
 
+os.environ["RECLI_NO_PROGRESS"] = "1"  # what a run says on stderr must not depend on whether a kernel was compiled yet
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("RECLI_SHARED", ROOT.parent / "shared")) / "data"
 

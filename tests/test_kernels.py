@@ -124,3 +124,16 @@ def test_what_fails_in_a_thread_is_raised() -> None:
 
     with threads(2), pytest.raises(ValueError, match="no"):
         spread(work, 10)
+
+
+def test_says_that_it_compiles_and_not_again(tmp_path: Path, sample: Path) -> None:
+    """What a user sees who runs it for the first time, and for the second."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    del environment["RECLI_NO_PROGRESS"]
+    line = "compiling for this processor, once; the next run finds it done"
+    for times in (1, 0):
+        command = [sys.executable, "-m", "recli", "train", str(sample), "--model", "itemknn", "-f", "-o", "model.npz"]
+        made = subprocess.run(
+            [*command, "--overwrite"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        )
+        assert made.stderr.count(line) == times, made.stderr

@@ -51,6 +51,11 @@ class Console:
         sys.stderr.flush()
         self._drawn = terminal
 
+    def waiting(self, text: str) -> None:
+        """A line that says why nothing seems to happen, where progress would be shown."""
+        if not os.environ.get("RECLI_NO_PROGRESS"):
+            self.note(text)
+
     def end(self) -> None:
         """The last line of a command that is asked for more: wall seconds and peak memory."""
         self._clear()

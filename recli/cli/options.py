@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recli import memory
+from recli import memory, notices
 from recli.cli.console import Console, default_signals
 from recli.errors import Exit, RecliError, nearest
 from recli.schema import FORMATS, TYPES
@@ -96,7 +96,9 @@ def begin(
     for name in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
         os.environ[f"{name}_NUM_THREADS"] = count
     os.environ["POLARS_MAX_THREADS"] = count
-    return Console(command, quiet=quiet, verbose=verbose)
+    console = Console(command, quiet=quiet, verbose=verbose)
+    notices.listeners[:] = [console.waiting]
+    return console
 
 
 def thread_count() -> int:

@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numba
 import numpy as np
+from numba.core.event import Listener, register
+
+from recli.notices import say
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +32,24 @@ OPTIONS: Final[dict[str, Any]] = {"nogil": True, "error_model": "numpy", "fastma
 LINE: Final = 64  # bytes
 PIECES: Final = 8  # of work for each thread, as not all rows take the same time
 _threads: ContextVar[int] = ContextVar("threads", default=numba.config.NUMBA_NUM_THREADS)
+
+
+class _Compiling(Listener):  # type: ignore[misc]
+    """Says, once, that time goes by because code is compiled: what comes from the cache is not."""
+
+    def __init__(self) -> None:
+        self.said = False
+
+    def on_start(self, event: Any) -> None:
+        if not self.said:
+            self.said = True
+            say("compiling for this processor, once; the next run finds it done")
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+register("numba:compile", _Compiling())
 
 
 def kernel(function: Function) -> Function:

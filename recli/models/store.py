@@ -121,10 +121,9 @@ def _csr(data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any], shape:
 
 def pack_ids(ids: pl.Series) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The UTF-8 of all ids, one after the other, and the n + 1 offsets between them."""
-    array = ids.to_frame().to_arrow().column(0).combine_chunks().cast("large_string")
-    offsets = np.frombuffer(array.buffers()[1], np.int64)[array.offset : array.offset + len(array) + 1]
-    text = np.frombuffer(array.buffers()[2] or b"", np.uint8)[offsets[0] : offsets[-1]]
-    return text, offsets - offsets[0]
+    offsets = np.zeros(len(ids) + 1, np.int64)
+    np.cumsum(ids.str.len_bytes().to_numpy(), out=offsets[1:])
+    return np.frombuffer((ids.str.join("")[0] or "").encode(), np.uint8), offsets
 
 
 def unpack_ids(text: NDArray[Any], offsets: NDArray[Any]) -> pl.Series:

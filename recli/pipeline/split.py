@@ -59,12 +59,12 @@ class Strategy:
     name: str = "ratio"
     params: Mapping[str, Any] = field(default_factory=dict)
 
-    def label(self, events: "pl.DataFrame", note: Callable[[str], None]) -> "pl.Series":
+    def label(self, events: "pl.DataFrame", ids: splits.Ids, note: Callable[[str], None]) -> "pl.Series":
         """train, valid, test or null for every row."""
         if self.name == "ratio":
-            return splits.ratio(events, **self.params)
+            return splits.ratio(events, ids=ids, **self.params)
         if self.name == "leave-one-out":
-            return splits.leave_one_out(events, **self.params)
+            return splits.leave_one_out(events, ids=ids, **self.params)
         cut = splits.by_time(events, **self.params)
         moments = " and ".join(splits.moment(time, cut.unit) for time in cut.cuts)
         note(f"timestamps are read as {cut.unit}; cut at {moments}")
@@ -110,7 +110,8 @@ def split(path: Path, source: Source, chosen: Filters, strategy: Strategy, outpu
         _say_skipped(table, output.note)
         frame, removed = chosen.apply(table.frame)
         _say_removed(removed, output.note)
-        return _materialise(table, frame, strategy.label(frame, output.note), output)
+        ids = splits.Ids.of(frame)
+        return _materialise(table, frame, ids, strategy.label(frame, ids, output.note), output)
 
     return perform(_step(events, strategy, chosen.params()), output, work)
 
@@ -130,7 +131,7 @@ def split_given(files: Mapping[str, Path], source: Source, chosen: Filters, outp
         frame = pl.concat(frames.values(), how="diagonal").with_columns(labels.cast(splits.LABELS).alias(SPLIT))
         frame, removed = chosen.apply(frame)
         _say_removed(removed, output.note)
-        return _materialise(first.table, frame.drop(SPLIT), frame[SPLIT], output)
+        return _materialise(first.table, frame.drop(SPLIT), splits.Ids.of(frame), frame[SPLIT], output)
 
     strategy = Strategy(name="given", params={"parts": list(files)})
     return perform(_step(events, strategy, chosen.params()), output, work)
@@ -151,11 +152,13 @@ def _step(events: Events, strategy: Strategy, filtered: Mapping[str, Any]) -> St
     )
 
 
-def _materialise(table: sources.Table, frame: "pl.DataFrame", labels: "pl.Series", output: Output) -> Product:
+def _materialise(
+    table: sources.Table, frame: "pl.DataFrame", ids: splits.Ids, labels: "pl.Series", output: Output
+) -> Product:
     """The one writer of splits: rows grouped by part, each part in the order it came in."""
     import polars as pl
 
-    _say_leaks(splits.leaks(frame, labels), output.note)
+    _say_leaks(splits.leaks(frame, labels, ids), output.note)
     labelled = frame.with_columns(labels.alias(SPLIT))
     parts = [labelled.filter(pl.col(SPLIT) == part) for part in PARTS]
     rows, start = {}, 0

@@ -79,6 +79,8 @@ def _sound(raw: pl.Series, values: pl.Series, column: Column) -> pl.Series:
     if column.type == "float_seq":
         return values.list.eval(pl.element().is_finite().fill_null(False)).list.all()
     if column.type == "token" and column.needed:
+        if not ((values < "!") | (values >= "\x7f")).any():  # none begins with what may be a space
+            return pl.repeat(True, len(values), eager=True)
         return values.str.strip_chars() != ""
     return pl.repeat(True, len(values), eager=True)
 
