@@ -1,6 +1,6 @@
 """``python -m recli``."""
 
-from recli.cli import main
+from recli.cli import run
 
 if __name__ == "__main__":
-    main()
+    run()
