@@ -46,7 +46,7 @@ class Console:
         if now - self._shown < (0.1 if terminal else _SECONDS_BETWEEN_LINES):
             return
         self._shown = now
-        line = f"recli {self.command}: {text} {done:,}/{total:,}, {now - self.started:.0f} s"
+        line = f"recli {self.command}: {text}{' ' if text else ''}{done:,}/{total:,}, {now - self.started:.0f} s"
         sys.stderr.write(f"\r\x1b[K{line}" if terminal else f"{line}\n")
         sys.stderr.flush()
         self._drawn = terminal
