@@ -13,7 +13,7 @@ MODELS ?= pop itemknn userknn slim rp3beta als
 itemknn := -p similarity=asymmetric -p k=500 -p alpha=0.2 -p shrink=5
 userknn := -p similarity=tfidf -p k=200
 slim := -p alpha=0.001 -p l1_ratio=0.02
-rp3beta := -p k=777 -p alpha=0.5663562161452378 -p beta=0.001085447926739258
+rp3beta := -p k=777 -p alpha=0.5663562161452378 -p beta=0.001085447926739258 -p normalize_similarity=true
 als := -p embedding_size=256 -p alpha=100 -p reg_exponent=0.5 -p reg_weight=7.5
 
 .DELETE_ON_ERROR:
