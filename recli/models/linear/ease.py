@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recli.model import Run
     from recli.scorers import Floats
 
-PEAK = 1.8  # matrices at once, while it is inverted
+PEAK = 2.5  # matrices at once, from the first to the file that is written
 BLOCK = 16_000  # rows; scipy's Cholesky factorisation crashes somewhere beyond 23,170, where the matrix has 2^31 bytes
 PANEL = 2048  # columns of a symmetric product at a time
 
