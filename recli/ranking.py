@@ -99,6 +99,9 @@ def _by_products(
         rows, cannot = scorer.rows(queries[block])
         rows[cannot] = 0
         sound = topk.top_k_products(rows, tiles, indptr, seen, codes, best)
+        level = scorer.level(queries[block])
+        if level is not None:
+            best += level[:, np.newaxis]
         codes[cannot], best[cannot] = -1, -np.inf
         return sound
 

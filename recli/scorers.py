@@ -55,6 +55,10 @@ class Products(Protocol):
         """The row of each query (queries, width), and which queries cannot be scored."""
         ...
 
+    def level(self, queries: Queries) -> Floats | None:
+        """What is added to all scores of a query (queries,), where anything is."""
+        ...
+
 
 def shaped(shape: str, *, default: Any = MISSING, dtype: type[np.generic] = np.float32) -> Any:
     """A field that holds an array of a shape such as ``"items width"``; equal names are equal lengths."""
@@ -159,6 +163,10 @@ class Factors:
         """The rows of users with these histories (queries, width); None where that cannot be."""
         return None
 
+    def level(self, queries: Queries) -> Floats | None:
+        """Nothing is added to all scores of a query."""
+        return None
+
     def score(self, queries: Queries) -> Floats:
         """One matrix product."""
         rows, cannot = self.rows(queries)
@@ -188,3 +196,42 @@ class Factors:
             return rows, unknown
         rows[strangers] = folded
         return rows, (unknown | queries.replaced) & (queries.lengths == 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratings(Factors):
+    """The mean rating, plus the bias of the user, plus the item's, plus user row times item row: a rating.
+
+    Who is not known, user or item, has a bias of 0 and a row of zeros, so every pair has a score. A history says what
+    was rated but not how, so a replaced one changes nothing.
+    """
+
+    mean: float
+    user_bias: Floats | None = shaped("users", default=None)
+
+    def level(self, queries: Queries) -> Floats:
+        """The mean rating of each query's user, were all items alike."""
+        biases = 0 if self.user_bias is None else _or_zero(self.user_bias, queries.user)
+        return np.full(len(queries), self.mean, np.float32) + biases
+
+    def rows(self, queries: Queries) -> tuple[Floats, NDArray[np.bool_]]:
+        """The users' rows, those of strangers zeros; every query can be scored."""
+        return _or_zero(self.user, queries.user), np.zeros(len(queries), np.bool_)
+
+    def score(self, queries: Queries) -> Floats:
+        """One matrix product."""
+        return super().score(queries) + self.level(queries)[:, np.newaxis]
+
+    def score_pairs(self, queries: Queries, items: Ints) -> Floats:
+        """One dot product a pair; the item may be -1 too."""
+        scores: Floats = np.einsum("qf,qf->q", self.rows(queries)[0], _or_zero(self.item, items))
+        if self.bias is not None:
+            scores += _or_zero(self.bias, items)
+        return scores + self.level(queries)
+
+
+def _or_zero(rows: Floats, codes: Ints) -> Floats:
+    """The rows, or numbers, at ``codes``, in a new array; those of -1 are zero."""
+    taken: Floats = rows[codes]
+    taken[codes < 0] = 0
+    return taken

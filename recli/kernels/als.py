@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from recli.kernels import aligned, fixed, kernel, part, spread
-from recli.kernels.vector import dot, fetch, load, plus, store, times
+from recli.kernels import aligned, axes, fixed, kernel, part, spread
+from recli.kernels.vector import dot, each, fetch, load, plus, store, times
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,18 +43,26 @@ def solve(
 
         (theirs' theirs + reg I + sum of e y y') x = sum of (1 + e) y,
 
-    reg being ``reg_weight``, and for row r ``more[r]`` besides. By ``steps`` of conjugate gradients from where it
-    stands, or exactly where that is None.
+    reg being ``reg_weight``, and for row r ``more[r]`` besides. Exactly, where ``steps`` is None. Otherwise by so many of
+    conjugate gradients from where it stands; to these it is all the same how the space is turned, and so both sides
+    are first turned, in place, to the axes of theirs' theirs: it is then a diagonal, whose product with x is nothing
+    beside that of a matrix. No product of a row and a row is changed by that.
     """
     width = theirs.shape[1]
-    gram = np.matmul(theirs.T, theirs, out=aligned(width, width))
-    gram[np.diag_indices(width)] += reg_weight
+    gram = axes.gram(theirs)
     more = np.zeros(len(ours), np.float32) if more is None else more
-    given = (events.indptr, events.indices, events.data, theirs, gram, more, ours, fixed(width))
     if steps is None:
+        gram[np.diag_indices(width)] += reg_weight
+        given = (events.indptr, events.indices, events.data, theirs, gram, more, ours, fixed(width))
         spread(lambda start, stop: _cholesky(*given, start, stop), len(ours))
-    else:
-        spread(lambda start, stop: _conjugate_gradient(*given, steps, start, stop), len(ours))
+        return
+    values, basis = axes.of(gram)
+    axes.turn(theirs, basis)
+    axes.turn(ours, basis)
+    diagonal = aligned(2, width)
+    diagonal[:] = values + reg_weight, np.ones(width)
+    system = (events.indptr, events.indices, events.data, theirs, diagonal, more, ours, fixed(width))
+    spread(lambda start, stop: _conjugate_gradient(*system, steps, start, stop), len(ours))
 
 
 @part
@@ -66,13 +74,11 @@ def _width(fixed: Fixed) -> int:
 class _System(NamedTuple):
     """What the row x is solved from; the events' arrays are filled up to whole groups with some of weight zero."""
 
-    gram: Floats
-    shift: np.float32  # on the diagonal
+    diagonal: Vector
     theirs: Floats
     places: Places  # of the events' y
     extra: Floats  # their e
     target: Floats  # their 1 + e
-    spill: Floats  # (1, width): where x can be read number by number
 
 
 @part
@@ -89,12 +95,9 @@ def _fill(codes: Ints, events: Floats, places: Places, extra: Floats, target: Fl
 
 @part
 def _image(system: _System, x: Vector, less: np.float32, fixed: Fixed) -> Vector:
-    """(gram + shift I + sum of e y y') x - less × sum of (1 + e) y; four y at a time, to hide latency."""
-    gram, shift, theirs, places, extra, target, spill = system
-    store(spill, 0, x)
-    out: Vector = times(shift, x)
-    for f in range(_width(fixed)):
-        out = plus(out, spill[0, f], load(gram, f, fixed))
+    """(diagonal + sum of e y y') x - less × sum of (1 + e) y; four y at a time, to hide latency."""
+    diagonal, theirs, places, extra, target = system
+    out: Vector = each(diagonal, x)
     for at in range(0, len(places), GROUP):
         p, q = load(theirs, places[at], fixed), load(theirs, places[at + 1], fixed)
         r, s = load(theirs, places[at + 2], fixed), load(theirs, places[at + 3], fixed)
@@ -128,7 +131,7 @@ def _conjugate_gradient(
     codes: Ints,
     events: Floats,
     theirs: Floats,
-    gram: Floats,
+    diagonal: Floats,
     more: Floats,
     ours: Floats,
     fixed: Fixed,
@@ -140,7 +143,7 @@ def _conjugate_gradient(
     longest = 0
     for row in range(start, stop):
         longest = max(longest, indptr[row + 1] - indptr[row])
-    places, spill = np.empty(longest + GROUP, np.uint64), np.empty((1, _width(fixed)), np.float32)
+    places = np.empty(longest + GROUP, np.uint64)
     extra, target = np.empty(longest + GROUP, np.float32), np.empty(longest + GROUP, np.float32)
     for row in range(start, stop):
         low, high = indptr[row], indptr[row + 1]
@@ -148,13 +151,14 @@ def _conjugate_gradient(
             for at in range(high, min(indptr[row + 2], high + AHEAD)):
                 fetch(theirs, codes[at], fixed)
         n = _fill(codes[low:high], events[low:high], places, extra, target)
-        system = _System(gram, more[row], theirs, places[:n], extra[:n], target[:n], spill)
+        own = plus(load(diagonal, 0, fixed), more[row], load(diagonal, 1, fixed))
+        system = _System(own, theirs, places[:n], extra[:n], target[:n])
         store(ours, row, _descend(system, load(ours, row, fixed), steps, fixed))
 
 
 @part
 def _collect(
-    gram: Floats, more: np.float32, theirs: Floats, codes: Ints, extra: Floats, a: Doubles, x: Doubles, fixed: Fixed
+    gram: Doubles, more: np.float32, theirs: Floats, codes: Ints, extra: Floats, a: Doubles, x: Doubles, fixed: Fixed
 ) -> None:
     """The lower half of a = gram + more I + sum of e y y', and x = sum of (1 + e) y."""
     for i in range(_width(fixed)):
@@ -196,7 +200,7 @@ def _cholesky(
     codes: Ints,
     extra: Floats,
     theirs: Floats,
-    gram: Floats,
+    gram: Doubles,
     more: Floats,
     ours: Floats,
     fixed: Fixed,

@@ -85,6 +85,16 @@ def times(_: Any, factor: Any, vector: Any) -> Code:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
+def each(_: Any, left: Any, right: Any) -> Code:
+    """The products, number by number."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fmul(*args)
+
+    return left(left, right), code
+
+
+@intrinsic  # type: ignore[untyped-decorator]
 def plus(_: Any, total: Any, factor: Any, vector: Any) -> Code:
     """total + factor × vector, rounded once where the processor can."""
 

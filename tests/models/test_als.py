@@ -40,6 +40,28 @@ def test_solves_the_normal_equations(width: int, steps: int | None) -> None:
     np.testing.assert_allclose(ours, expected, atol=2e-4 * np.abs(expected).max())
 
 
+def one_step(theirs: Doubles, ours: Doubles, extra: Doubles, reg: float) -> Doubles:
+    """A step down the gradient, as long as is best along it, from ``ours``: the first of conjugate gradients."""
+    a = theirs.T @ ((1 + extra)[:, np.newaxis] * theirs) + reg * np.eye(theirs.shape[1])
+    residual = theirs.T @ ((1 + extra) * (extra > 0)) - a @ ours
+    return ours + residual * (residual @ residual) / (residual @ a @ residual)
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_the_space_is_turned_and_no_score_with_it(steps: int) -> None:
+    """Both sides are turned alike; a step is the same in any space."""
+    rng = np.random.default_rng(0)
+    theirs, ours = (0.3 * rng.standard_normal((n, 8)).astype(np.float32) for n in tiny().matrix.shape[::-1])
+    turned, stepped = theirs.copy(), ours.copy()
+    als.solve(tiny().matrix, turned, stepped, reg_weight=2.0, steps=steps)
+    assert np.abs(turned - theirs).max() > 0.1
+    np.testing.assert_allclose(turned @ turned.T, theirs @ theirs.T, atol=1e-5)
+    if steps:
+        rows = zip(ours, tiny().matrix.toarray(), strict=True)
+        ours = np.array([one_step(theirs.astype(np.float64), row, extra, 2.0) for row, extra in rows])
+    np.testing.assert_allclose(stepped @ turned.T, ours @ theirs.T, atol=1e-5)
+
+
 def strength(data: Interactions, weight: str) -> Doubles:
     """r, added up event by event."""
     r = np.zeros((data.n_users, data.n_items))

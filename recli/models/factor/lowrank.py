@@ -44,6 +44,9 @@ class LowRank:
     def bias(self) -> None:
         """There is none."""
 
+    def level(self, queries: Queries) -> None:
+        """Nothing is added to all scores of a query."""
+
     def rows(self, queries: Queries) -> tuple[Floats, NDArray[np.bool_]]:
         """The row of each query (queries, width), and which queries have an empty history."""
         from recli.kernels import history
