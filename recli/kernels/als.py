@@ -43,8 +43,8 @@ def solve(
 
         (theirs' theirs + reg I + sum of e y y') x = sum of (1 + e) y,
 
-    reg being ``reg_weight``, and for row r ``more[r]`` besides. Exactly, where ``steps`` is None. Otherwise by so many of
-    conjugate gradients from where it stands; to these it is all the same how the space is turned, and so both sides
+    reg being ``reg_weight``, and for row r ``more[r]`` besides. Exactly, where ``steps`` is None. Otherwise by so many
+    of conjugate gradients from where it stands; to these it is all the same how the space is turned, and so both sides
     are first turned, in place, to the axes of theirs' theirs: it is then a diagonal, whose product with x is nothing
     beside that of a matrix. No product of a row and a row is changed by that.
     """
