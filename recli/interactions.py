@@ -18,8 +18,7 @@ from recli.schema import ITEM, KEYS, POSITION, RATING, TIME, USER
 
 WEIGHT: Final = "\x1fweight"  # what an event weighs: a column that no file has
 
-MANY: Final = 500_000  # ids from which on the hash table of `recli.kernels` pays for its loading
-LENGTH, INLINE = np.uint64(0xFFFFFFFF), np.uint64(12)  # of an Arrow view: its length, and up to where it is the text
+MANY: Final = 500_000  # rows from which on kernels pay for their loading
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int32]
     Longs = NDArray[np.int64]
-    Hashes = NDArray[np.uint64]
     Floats = NDArray[np.float32]
     Doubles = NDArray[np.float64]
 
@@ -68,13 +66,13 @@ def distinct(ids: pl.Series) -> tuple[pl.Series, Ints]:
     if len(ids) >= MANY:
         views = ids.rechunk().to_arrow(compat_level=pl.CompatLevel.newest())
         texts = np.frombuffer(views.buffers()[1], np.uint64).reshape(-1, 2)[views.offset : views.offset + len(ids)]
-        if not (texts[:, 0] & LENGTH > INLINE).any():
-            from recli.kernels.distinct import distinct
+        from recli.kernels import distinct as table
 
-            first, places = distinct(texts)
-            return ids.gather(first), places
-    found = ids.to_frame().unique().to_series()  # a frame's unique takes an eighth of a series' time
-    return found, encode(ids, found)
+        found = table.distinct(texts)
+        if found is not None:
+            return ids.gather(found[0]), found[1]
+    unique = ids.to_frame().unique().to_series()  # a frame's unique takes an eighth of a series' time
+    return unique, encode(ids, unique)
 
 
 def encode(ids: pl.Series, vocab: pl.Series) -> Ints:
@@ -86,38 +84,16 @@ def encode(ids: pl.Series, vocab: pl.Series) -> Ints:
 def order_within(group: Ints, key: NDArray[Any] | None, n_groups: int) -> tuple[Longs, Longs]:
     """Rows grouped by ``group`` and, within a group, in the order of ``key``; ties (and no key) keep the row order.
 
-    Returns ``(indptr (n_groups + 1,), rows (n,))``: a stable sort by key, then a stable counting sort by group.
+    Returns ``(indptr (n_groups + 1,), rows (n,))``.
     """
-    from scipy.sparse import csr_matrix
 
-    n = len(group)
     if key is None and (group[1:] >= group[:-1]).all():  # they stand together already
-        return np.append(0, np.cumsum(np.bincount(group, minlength=n_groups))), np.arange(n)
-    if key is not None and key.dtype == np.uint64 and n:
-        return _hashed_within(group, key.view(np.uint64), n_groups)
-    order = None if key is None or (key[1:] >= key[:-1]).all() else np.argsort(key, kind="stable")
-    if n >= MANY:
-        from recli.kernels.distinct import grouped
+        return np.append(0, np.cumsum(np.bincount(group, minlength=n_groups))), np.arange(len(group))
+    if len(group) >= MANY:
+        from recli.kernels.grouping import grouped
 
-        return grouped(group, order, n_groups)
-    rows = np.arange(n) if order is None else order
-    # One entry a row, in the column of its group: turning that into columns is the counting sort, in C.
-    one_a_row = csr_matrix((np.ones(n, np.int8), group[rows], np.arange(n + 1)), shape=(n, n_groups))
-    by_group = one_a_row.tocsc()
-    return by_group.indptr.astype(np.int64), rows[by_group.indices].astype(np.int64)
-
-
-def _hashed_within(group: Ints, key: Hashes, n_groups: int) -> tuple[Longs, Longs]:
-    """The same for keys that are hashes: one sort by the group and the key's upper bits, and the few ties apart."""
-    bits = np.uint64(max(1, n_groups - 1).bit_length())
-    packed = (group.astype(np.uint64) << (np.uint64(64) - bits)) | (key >> bits)
-    rows = pl.Series(packed).arg_sort().to_numpy().astype(np.int64)
-    packed = packed[rows]
-    tied = packed[1:] == packed[:-1]
-    if tied.any():
-        at = np.flatnonzero(np.append(tied, False) | np.append(False, tied))
-        of = rows[at]
-        rows[at] = of[np.lexsort((of, key[of], group[of]))]
+        return grouped(group, key, n_groups)
+    rows = np.argsort(group, kind="stable") if key is None else np.lexsort((key, group))
     return np.append(0, np.cumsum(np.bincount(group, minlength=n_groups))), rows
 
 
@@ -131,11 +107,14 @@ def event_order(events: pl.DataFrame) -> Doubles | None:
 
 def beside(events: pl.DataFrame, rows: Longs) -> dict[str, Any]:
     """What stands beside the items of some ``rows``, by the names of the fields; None where the table has none."""
-    columns = (("rating", RATING, np.float32), ("time", TIME, np.float64), ("weight", WEIGHT, np.float32))
-    return {
-        name: events[column].to_numpy()[rows].astype(dtype, copy=False) if column in events.columns else None
-        for name, column, dtype in columns
-    }
+    columns = (("rating", RATING, pl.Float32), ("time", TIME, pl.Float64), ("weight", WEIGHT, pl.Float32))
+    with ThreadPoolExecutor(len(columns)) as pool:
+        found = {
+            name: pool.submit(lambda column, dtype: events[column].cast(dtype).to_numpy()[rows], column, dtype)
+            for name, column, dtype in columns
+            if column in events.columns
+        }
+    return {name: found[name].result() if name in found else None for name, _, _ in columns}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +150,10 @@ class Interactions:
         with ThreadPoolExecutor(len(ids)) as pool:
             (users, user), (items, item) = pool.map(coded, ids)
         indptr, rows = order_within(user[: len(events)], event_order(events), len(users))
-        return cls(users=users, items=items, indptr=indptr, item=item[rows], tables=tables, **beside(events, rows))
+        with ThreadPoolExecutor(1) as pool:
+            own = pool.submit(item.__getitem__, rows)
+            others = beside(events, rows)
+        return cls(users=users, items=items, indptr=indptr, item=own.result(), tables=tables, **others)
 
     @property
     def n_users(self) -> int:
@@ -215,7 +197,7 @@ class Queries:
     """A batch to score: whom (``user`` (n,) int32, -1 for unknown) and with which history.
 
     The history of query q is ``item[indptr[q]:indptr[q + 1]]``, in time order; ``rating``, ``time`` and ``weight`` are
-    those of its events.
+    those of its events. ``at`` (n,) is the time that a query is asked for, where one is known.
     ``replaced`` says that the histories were given by hand, so that what was learned of a known user is out of date.
     """
 
@@ -225,6 +207,7 @@ class Queries:
     rating: Floats | None = None
     time: Doubles | None = None
     weight: Floats | None = None
+    at: Doubles | None = None
     replaced: bool = False
 
     @classmethod
@@ -259,6 +242,7 @@ class Queries:
             rating=None if self.rating is None else self.rating[events],
             time=None if self.time is None else self.time[events],
             weight=None if self.weight is None else self.weight[events],
+            at=None if self.at is None else self.at[start:stop],
             replaced=self.replaced,
         )
 
@@ -274,6 +258,7 @@ class Queries:
             rating=None if self.rating is None else self.rating[events],
             time=None if self.time is None else self.time[events],
             weight=None if self.weight is None else self.weight[events],
+            at=None if self.at is None else self.at[rows],
             replaced=self.replaced,
         )
 

@@ -57,6 +57,17 @@ def test_rows_are_grouped_alike(rows: list[tuple[int, int]], ordered: bool) -> N
     assert indptr.tolist() == [int((group < g).sum()) for g in range(7)]
 
 
+@pytest.mark.parametrize("groups", [1, 3, 500])
+@pytest.mark.parametrize("kind", [np.float64, np.uint64])
+def test_many_rows_are_put_into_order(groups: int, kind: type) -> None:
+    """Long groups are merged from runs; of equal keys the first row stays first."""
+    rng = np.random.default_rng(0)
+    group, key = rng.integers(groups, size=5000).astype(np.int32), rng.integers(900, size=5000).astype(kind)
+    indptr, found = order_within(group, key, groups)
+    assert found.tolist() == np.lexsort((key, group)).tolist()
+    assert indptr.tolist() == [int((group < g).sum()) for g in range(groups + 1)]
+
+
 def test_codes_are_the_same_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = pl.Series("id", [f"i{n * n % 1009}" for n in range(5000)])
     by_table = coded(texts)

@@ -75,6 +75,23 @@ def fetch(_: Any, matrix: Any, row: Any, fixed: Any) -> Code:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
+def touch(_: Any, array: Any, place: Any) -> Code:
+    """Have ``array[place]`` brought near, an entry or a row of an array in which they follow on each other."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        struct = make_array(signature.args[0])(context, builder, args[0])
+        step = cgutils.unpack_tuple(builder, struct.strides)[0]
+        at = builder.mul(context.cast(builder, args[1], signature.args[1], types.intp), step)
+        start = builder.gep(builder.bitcast(struct.data, ir.IntType(8).as_pointer()), [at])
+        kind = ir.FunctionType(ir.VoidType(), [start.type, WORD, WORD, WORD])
+        prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(prefetch, [start, WORD(0), WORD(3), WORD(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, place), code
+
+
+@intrinsic  # type: ignore[untyped-decorator]
 def times(_: Any, factor: Any, vector: Any) -> Code:
     """factor × vector."""
 

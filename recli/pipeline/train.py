@@ -88,6 +88,7 @@ def train(
         unnamed=("model", "threads", "device", *events.source.params()),
         inputs=inputs,
         modules=["recli.pipeline.train", chosen.module],
+        fold=events.fold,
     )
     return perform(step, output, work)
 

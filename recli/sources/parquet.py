@@ -66,7 +66,7 @@ def _read_one(source: Input) -> pl.DataFrame:
 
 def _arrow_table(stream: BinaryIO) -> pa.Table:
     source = stream if stream.seekable() else pa.BufferReader(stream.read())
-    file = pq.ParquetFile(source, memory_map=False, pre_buffer=False)
+    file = pq.ParquetFile(source, memory_map=False, pre_buffer=True)
     names = file.schema_arrow.names
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

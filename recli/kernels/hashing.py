@@ -1,0 +1,32 @@
+"""Numbers mixed into keys, row by row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recli.kernels import kernel, spread
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Hashes = NDArray[np.uint64]
+    Ints = NDArray[np.int32]
+
+
+def stir(key: Hashes, numbers: Hashes, places: Ints | None = None) -> None:
+    """What `recli.splits` does with few rows: mix the numbers, or those at the ``places``, into the keys."""
+    none = np.empty(0, np.int32)
+    spread(lambda start, stop: _stir(key, numbers, none if places is None else places, start, stop), len(key))
+
+
+@kernel
+def _stir(key: Hashes, numbers: Hashes, places: Ints, start: int, stop: int) -> None:
+    """The next output of splitmix64 from each key."""
+    for row in range(start, stop):
+        z = key[row] ^ (numbers[places[row]] if len(places) > 0 else numbers[row])
+        z += np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        key[row] = z ^ (z >> np.uint64(31))
