@@ -131,6 +131,23 @@ def test_more_items_than_may_be_held(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.code == Exit.MEMORY
 
 
+def test_more_than_a_million_items() -> None:
+    """Exact, whichever way they are scored; the products are of whole numbers, so that none is rounded."""
+    rng = np.random.default_rng(0)
+    n, users = 1_100_003, 7
+    scorer = Factors(
+        user=rng.integers(-9, 10, (users, 8)).astype(np.float32), item=rng.integers(-9, 10, (n, 8)).astype(np.float32)
+    )
+    scores = scorer.score(everybody(users))
+    seen = packed([set(np.argsort(-row, kind="stable")[:5].tolist()) for row in scores])
+    products, written = (top_k(of, everybody(users), 20, seen=seen) for of in (scorer, Given(scores)))
+    for found in (products, written):
+        for row, (codes, best) in enumerate(zip(*found, strict=True)):
+            order = np.argsort(-scores[row], kind="stable")[5:25]
+            assert codes.tolist() == order.tolist()
+            assert best.tolist() == scores[row, order].tolist()
+
+
 def test_nothing_is_asked() -> None:
     codes, best = top_k(Given(np.zeros((1, 3), np.float32)), everybody(0), 4)
     assert codes.shape == best.shape == (0, 4)
