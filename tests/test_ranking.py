@@ -134,7 +134,7 @@ def test_more_items_than_may_be_held(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_more_than_a_million_items() -> None:
     """Exact, whichever way they are scored; the products are of whole numbers, so that none is rounded."""
     rng = np.random.default_rng(0)
-    n, users = 1_100_003, 7
+    n, users = 1_100_003, 3
     scorer = Factors(
         user=rng.integers(-9, 10, (users, 8)).astype(np.float32), item=rng.integers(-9, 10, (n, 8)).astype(np.float32)
     )
