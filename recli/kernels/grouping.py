@@ -20,12 +20,21 @@ RUN = 16  # rows that are put into order one by one, before runs of them are mer
 
 def grouped(group: Ints, key: Keys | None, n_groups: int) -> tuple[Longs, Longs]:
     """``(indptr (n_groups + 1,), rows (n,))``; where keys are equal, or there are none, rows stand as they stood."""
-    indptr = np.append(0, np.cumsum(np.bincount(group, minlength=n_groups)))
+    indptr = np.zeros(n_groups + 1, np.int64)
+    _count(group, indptr[1:])
+    indptr.cumsum(out=indptr)
     rows = np.empty(len(group), np.int64)
     _group(group, indptr[:-1].copy(), rows)
     if key is not None and not (key[1:] >= key[:-1]).all():
         spread(lambda start, stop: _sort(key, indptr, rows, start, stop), n_groups)
     return indptr, rows
+
+
+@kernel
+def _count(group: Ints, counts: Longs) -> None:
+    """What numpy's bincount does without a copy."""
+    for row in range(len(group)):
+        counts[group[row]] += 1
 
 
 @kernel

@@ -91,6 +91,85 @@ CATALOG: Final[Mapping[str, Entry]] = {
         summary="the mean rating, a user bias and an item bias",
         task="rating",
     ),
+    "funksvd": Entry(
+        path="recli.models.rating.svd:SVD",
+        summary="matrix factorisation of ratings",
+        preset={"biased": False},
+        task="rating",
+    ),
+    "biasedsvd": Entry(
+        path="recli.models.rating.svd:SVD",
+        summary="matrix factorisation of what the mean and the biases leave of the ratings",
+        task="rating",
+    ),
+    "svdpp": Entry(
+        path="recli.models.rating.svdpp:SVDpp",
+        summary="the same, where a user is also the sum of what they have rated",
+        task="rating",
+    ),
+    "timesvd++": Entry(
+        path="recli.models.rating.timesvdpp:TimeSVDpp",
+        summary="the same, where biases change with time and users drift",
+        task="rating",
+    ),
+    "nmf-rating": Entry(
+        path="recli.models.rating.nmf:RatingNMF",
+        summary="matrix factorisation of ratings without negative numbers",
+        task="rating",
+    ),
+    "als-rating": Entry(
+        path="recli.models.rating.als:RatingALS",
+        summary="matrix factorisation of ratings by alternating least squares",
+        task="rating",
+    ),
+    "coclustering": Entry(
+        path="recli.models.rating.coclustering:CoClustering",
+        summary="the mean ratings of the user, the item and the clusters they are in",
+        task="rating",
+    ),
+    "normal": Entry(
+        path="recli.models.rating.normal:Normal",
+        summary="a rating drawn from the normal distribution of all ratings",
+        task="rating",
+    ),
+    "knn-basic": Entry(
+        path="recli.models.rating.knn:KNN",
+        summary="the mean rating of the users who are most similar",
+        task="rating",
+    ),
+    "knn-means": Entry(
+        path="recli.models.rating.knn:KNN",
+        summary="the same, from each user's mean on",
+        preset={"normalization": "mean"},
+        task="rating",
+    ),
+    "knn-zscore": Entry(
+        path="recli.models.rating.knn:KNN",
+        summary="the same, and in each user's deviations",
+        preset={"normalization": "zscore"},
+        task="rating",
+    ),
+    "knn-baseline": Entry(
+        path="recli.models.rating.knn:KNN",
+        summary="the same, from the baseline on",
+        preset={"normalization": "baseline"},
+        task="rating",
+    ),
+    "slopeone": Entry(
+        path="recli.models.rating.slopeone:SlopeOne",
+        summary="by how much each item is liked better than another",
+        task="rating",
+    ),
+    "rbm-rating": Entry(
+        path="recli.models.rating.rbm:RBM",
+        summary="a restricted Boltzmann machine whose visible units are a user's ratings",
+        task="rating",
+    ),
+    "autorec": Entry(
+        path="recli.models.rating.autorec:AutoRec",
+        summary="an autoencoder of each item's ratings, of one hidden layer",
+        task="rating",
+    ),
 }
 
 
