@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recli.cli import options as opt
-from recli.cli.console import Console, print_paths
+from recli.cli.console import Console
 from recli.errors import Exit, RecliError
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ def command(
     pairs: Annotated[
         Path | None, typer.Option("--pairs", metavar="FILE", help="A user and an item a row. [the held-out rows]")
     ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every pair of the model's users and items that it was not fitted on.")
+    ] = False,
     phase: Annotated[
         str | None, typer.Option("--phase", metavar="|".join(PHASES), help="Which held-out rows. [test]")
     ] = None,
@@ -36,10 +39,11 @@ def command(
     ] = False,
     split: Annotated[Path | None, typer.Option("--split", metavar="FILE", help="The split, if it was moved.")] = None,
 ) -> None:
-    """Score pairs of a user and an item: those held out, or those of a file.
+    """Score pairs of a user and an item: those held out, those of a file, or with --all those without a rating.
 
-    A model of ratings keeps to the scale it was trained on; where it knows neither the user nor the item the mean
-    rating stands, and stderr says how often. A second argument that is no model is taken for the pairs.
+    A model of ratings keeps to the scale it was trained on. Where it does not know the user it goes by the item alone,
+    or the other way about; where it knows neither, or cannot tell, the mean rating stands; stderr says how often. A
+    second argument that is no model is taken for the pairs.
     """
     if pairs is None and inputs is not None and len(inputs) == 2 and not inputs[1].endswith(".npz"):
         inputs, pairs = inputs[:1], Path(inputs[1])
@@ -57,6 +61,4 @@ def command(
         source=source,
     )
     out = making.output(console)
-    made = [predict(path, pairs, request, out) for path in paths]
-    if not making.to_stream:
-        print_paths(made)
+    opt.map_over(paths, making, lambda path: predict(path, pairs, request, out, missing=everything))

@@ -65,6 +65,8 @@ def _read_one(source: Input) -> pl.DataFrame:
 
 
 def _arrow_table(stream: BinaryIO) -> pa.Table:
+    if "jemalloc" in pa.supported_memory_backends():  # the default's columns grow by pages that it has never touched
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
     source = stream if stream.seekable() else pa.BufferReader(stream.read())
     file = pq.ParquetFile(source, memory_map=False, pre_buffer=True)
     names = file.schema_arrow.names

@@ -39,6 +39,8 @@ class Options:
     item_col: str | None = None
     rating_col: str | None = None
     time_col: str | None = None
+    missing: str | None = None
+    header: bool | None = None
     types: Mapping[str, Type] = field(default_factory=dict)
     bad_rows: Literal["error", "skip"] = "error"
 
@@ -51,6 +53,9 @@ class Options:
         for separator in (self.sep, self.seq_separator):
             if separator is not None and (not separator or {"\n", "\r"} & set(separator)):
                 raise RecliError(Exit.USAGE, f"{separator!r} cannot separate anything")
+        for flag, given in (("--missing", self.missing), ("--header", self.header)):
+            if given is not None and self.format != "matrix":
+                raise RecliError(Exit.USAGE, f"{flag} is of matrices", hint="--format matrix reads one")
         if self.sep == self.seq_separator and "token_seq" in self.types.values():
             raise RecliError(Exit.USAGE, f"fields and sequences are both separated by {self.sep!r}")
 

@@ -5,11 +5,14 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 
 from recli.artifact import load
 from recli.errors import Exit
+from recli.interactions import Queries
 from recli.pipeline import predict as of_predict
 from recli.pipeline.events import Source
 from recli.pipeline.predict import predict
@@ -134,6 +137,44 @@ def test_who_is_not_known_has_no_bias_and_the_mean_rating_is_counted(few: Few) -
     expected = [middle + of_user[u] + of_item[i] for u, i in asked]
     assert frame["score"].to_list() == pytest.approx([min(5, max(1, score)) for score in expected], rel=1e-6)
     assert expected[3:] == [middle, middle] and header.more["fallbacks"] == 2 and header.more["unscored"] == 0
+    assert header.more["fallen"] == {"unknown_user": 1, "unknown_item": 1, "unknown_both": 2, "cannot": 0}
+
+
+class Stern:
+    """A model of ratings that cannot tell unless it knows both, and then says 9."""
+
+    def score_pairs(self, queries: Queries, items: NDArray[np.int32]) -> NDArray[np.float32]:
+        return np.where((queries.user >= 0) & (items >= 0), np.float32(9), np.float32(-np.inf))
+
+
+def test_what_the_model_cannot_tell_is_the_mean_rating_and_is_counted(
+    few: Few, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users, items, _ = of_predict.open_model(load(few.model))
+    monkeypatch.setattr(of_predict, "open_model", lambda _: (users, items, Stern()))
+    asked = [("u3", "i4"), ("nobody", "i4"), ("no one", "i5"), ("u3", "nothing"), ("nobody", "nothing")]
+    frame, header = predicted(few.model, asked)
+    middle = mean(rating for *_, rating in few.train)
+    assert frame["score"].to_list() == pytest.approx([5] + 4 * [middle])
+    assert header.more["fallen"] == {"unknown_user": 0, "unknown_item": 0, "unknown_both": 1, "cannot": 3}
+    assert header.more["fallbacks"] == 4 and header.more["unscored"] == 0
+
+
+def test_a_stranger_with_a_history_is_not_said_to_be_rated_from_the_item_alone(few: Few, tmp_path: Path) -> None:
+    (tmp_path / "history.csv").write_text("user_id,item_id,rating\nnobody,i1,4\n")
+    for options, count in (({}, 1), ({"history": tmp_path / "history.csv"}, 0)):
+        _, header = predicted(few.model, [("nobody", "i4")], **options)
+        assert header.more["fallen"]["unknown_user"] == count
+
+
+def test_every_kind_of_fallback_has_a_line_of_its_own(recli: Runner, few: Few, tmp_path: Path) -> None:
+    (tmp_path / "some.csv").write_text("user_id,item_id\nu3,i4\nx,i4\ny,i4\nu3,z\nx,z\n")
+    done = recli("predict", few.model, "some.csv")
+    assert [line.partition(": ")[2] for line in done.stderr.splitlines()[:-1]] == [
+        "2 of 5 pairs were rated from the item alone: the user is unknown",
+        "1 of 5 pairs were rated from the user alone: the item is unknown",
+        "1 of 5 pairs got the mean rating: user and item are unknown",
+    ]
 
 
 def test_who_is_known_and_average_is_not_counted(tmp_path: Path) -> None:
