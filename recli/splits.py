@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from recli.errors import Exit, RecliError, nearest
-from recli.interactions import digest64, distinct, order_within
+from recli.interactions import MANY, digest64, distinct, order_within
 from recli.schema import ITEM, PARTS, POSITION, SPLIT, TIME, USER
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ Unit = Literal["s", "ms", "us", "ns"]
 
 UNITS: Final[dict[Unit, float]] = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}  # how many make a second
 LABELS: Final = pl.Enum(PARTS)
-BLOCK: Final = 1 << 15  # rows whose keys are mixed at a time
+BLOCK: Final = 1 << 18  # times that are looked at together
 
 
 class Ids(NamedTuple):
@@ -104,6 +104,43 @@ def leave_one_out(
     _check("leave", leave, Leave)
     ids = ids or Ids.of(events)
     return _split(ids, "user", _key(events, ids, order, seed, dialect), lambda n: _leave_counts(n, leave))
+
+
+def kfold(
+    events: pl.DataFrame, *, folds: int = 5, group_by: GroupBy = "user", seed: int = 2020, ids: Ids | None = None
+) -> list[pl.Series]:
+    """One label a row for each fold: test in the one fold that a row is drawn for, train in the others.
+
+    The rows of a user, in the order of the hash that `ratio` draws by, are dealt to the folds in turn, and the next
+    user's go on where they stopped, users in the order of their first row's hash: the folds are equal in size to within
+    one row, both of each user's rows and of all. ``group_by="none"`` deals all rows as one hand.
+
+    Source: Kohavi, A study of cross-validation and bootstrap for accuracy estimation and model selection, IJCAI 1995.
+
+    Raises:
+        RecliError: fewer than two folds, an unknown choice (exit 2); fewer rows than folds (exit 3).
+    """
+    _check("group_by", group_by, GroupBy)
+    if folds < 2:
+        raise RecliError(Exit.USAGE, f"two folds are the fewest, not {folds}")
+    n = len(events)
+    if n < folds:
+        raise RecliError(Exit.DATA, f"{n:,} rows cannot make {folds} folds")
+    ids = ids or Ids.of(events)
+    key = _key(events, ids, "random", seed, "recli")
+    users, group = ids.user
+    n_groups = len(users)
+    if group_by == "none":
+        group, n_groups = np.zeros(n, np.int32), 1
+    indptr, rows = order_within(group, key, n_groups)
+    sizes = np.diff(indptr)
+    turn = np.argsort(key[rows[indptr[:-1]]], kind="stable")
+    start = np.empty(n_groups, np.int64)
+    start[turn] = np.cumsum(sizes[turn]) - sizes[turn]
+    fold = np.empty(n, np.int64)
+    fold[rows] = (np.arange(n) + np.repeat(start - indptr[:-1], sizes)) % folds
+    test = np.uint8(PARTS.index("test"))
+    return [pl.Series(SPLIT, (fold == number) * test).cat.to(LABELS) for number in range(folds)]
 
 
 class TimeSplit(NamedTuple):
@@ -188,17 +225,18 @@ def leaks(events: pl.DataFrame, split: pl.Series, ids: Ids | None = None) -> Lea
 
     Source: Ji et al., TOIS 2023 (test rows that the model's own training data postdate).
     """
-    part = {name: (split == name).fill_null(False).to_numpy() for name in PARTS}
-    train, test = part["train"], part["test"]
+    label = split.cast(LABELS).to_physical().fill_null(len(PARTS)).to_numpy()
+    train, test = (label == PARTS.index(name) for name in ("train", "test"))
     late = None
     if TIME in events.columns and train.any() and test.any():
         times = events[TIME].to_numpy()
-        late = float((times[test] < np.fmax.reduce(times[train])).mean())  # a time that is missing is NaN
-    users_of, items_of = (_occurring(*coded, part) for coded in ids or Ids.of(events))
+        newest = np.fmax.reduce(times, where=train, initial=-np.inf)  # a time that is missing is NaN
+        late = float((times[test] < newest).mean())
+    users_of, items_of = (_occurring(*coded, label) for coded in ids or Ids.of(events))
     users, cold_users = _absent(users_of)
     items, cold_items = _absent(items_of)
     return Leaks(
-        rows={name: int(np.count_nonzero(rows)) for name, rows in part.items()},
+        rows=dict(zip(PARTS, np.bincount(label, minlength=len(PARTS)).tolist(), strict=False)),
         users={name: int(np.count_nonzero(found)) for name, found in users_of.items()},
         late=late,
         cold_users=cold_users,
@@ -208,9 +246,11 @@ def leaks(events: pl.DataFrame, split: pl.Series, ids: Ids | None = None) -> Lea
     )
 
 
-def _occurring(ids: pl.Series, codes: Ints, part: Mapping[str, Bools]) -> dict[str, Bools]:
+def _occurring(ids: pl.Series, codes: Ints, label: NDArray[np.uint8]) -> dict[str, Bools]:
     """Which of the distinct ids occur in each part."""
-    return {name: np.bincount(codes[rows], minlength=len(ids)) > 0 for name, rows in part.items()}
+    found = np.zeros((len(PARTS) + 1, len(ids)), np.bool_)
+    found.reshape(-1)[label.astype(np.int64) * len(ids) + codes] = True
+    return dict(zip(PARTS, found, strict=False))
 
 
 def _absent(occurring: Mapping[str, Bools]) -> tuple[int, int]:
@@ -291,21 +331,24 @@ def _places(n: int, seed: int) -> Longs:
 
 def _hashes(events: pl.DataFrame, ids: Ids, seed: int) -> Hashes:
     """A fixed pseudo-random number a row, of (seed, user, item, time): numpy's and polars' own hashes may change."""
+    stir = _stir
+    if len(events) >= MANY:
+        from recli.kernels.hashing import stir  # which gives the same
     key = np.full(len(events), seed % 2**64, np.uint64)
     for texts, places in ids:
         digests = np.fromiter((digest64(text) for text in texts), np.uint64, len(texts))
-        _stir(key, digests, places)
+        stir(key, digests, places)
     if TIME in events.columns:
-        times = events[TIME].to_numpy() + 0.0  # -0.0 and 0.0 are one time, of two bit patterns
-        _stir(key, times.view(np.uint64))
+        times = events[TIME].to_numpy()
+        for start in range(0, len(times), BLOCK):
+            block = slice(start, start + BLOCK)
+            stir(key[block], (times[block] + 0.0).view(np.uint64))  # -0.0 and 0.0 are one time, of two bit patterns
     return key
 
 
 def _stir(key: Hashes, numbers: Hashes, places: Ints | None = None) -> None:
-    """Mix the numbers, or those at the ``places``, into the keys: a block at a time, which the cache holds."""
-    for start in range(0, len(key), BLOCK):
-        block = slice(start, start + BLOCK)
-        key[block] = _mix(key[block] ^ (numbers[block] if places is None else numbers[places[block]]))
+    """Mix the numbers, or those at the ``places``, into the keys."""
+    key[:] = _mix(key ^ (numbers if places is None else numbers[places]))
 
 
 def _mix(key: Hashes) -> Hashes:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recli import splits
 from recli.errors import Exit, RecliError
 from recli.interactions import digest64
-from recli.splits import Leaks, by_time, leaks, leave_one_out, moment, ratio, time_unit
+from recli.splits import Leaks, by_time, kfold, leaks, leave_one_out, moment, ratio, time_unit
 
 SCHEMA = {"user_id": pl.String, "item_id": pl.String, "timestamp": pl.Float64}
 row = st.tuples(st.sampled_from("abc"), st.integers(0, 30).map(str), st.integers(0, 9).map(float))
@@ -192,6 +193,70 @@ def test_random_order_is_the_documented_hash():
     assert (split.index("test"), split.index("valid")) == (last, second) == (1, 4)
 
 
+def dealt_to(events, **options):
+    """The fold in which each row is test, from 0, after making sure that there is just one."""
+    split = kfold(events, **options)
+    tests = np.array([labels.to_numpy() == "test" for labels in split])
+    trains = np.array([labels.to_numpy() == "train" for labels in split])
+    assert (tests.sum(axis=0) == 1).all() and (tests != trains).all()
+    return tests.argmax(axis=0)
+
+
+def within_one(counts):
+    return max(counts) - min(counts) <= 1
+
+
+@given(tables, st.integers(2, 7), st.sampled_from(["user", "none"]), st.integers(0, 2**32))
+def test_folds_part_the_rows_and_are_of_one_size(events, folds, group_by, seed):
+    if len(events) < folds:
+        with pytest.raises(RecliError, match=f"rows cannot make {folds} folds") as error:
+            kfold(events, folds=folds)
+        assert error.value.code == Exit.DATA
+        return
+    fold = dealt_to(events, folds=folds, group_by=group_by, seed=seed)
+    assert within_one(np.bincount(fold, minlength=folds))
+    if group_by == "user":
+        for user in events["user_id"].unique():
+            assert within_one(np.bincount(fold[(events["user_id"] == user).to_numpy()], minlength=folds))
+
+
+@given(tables, st.randoms(), st.sampled_from(["user", "none"]), st.integers(-5, 2**70))
+def test_folds_do_not_depend_on_the_order_of_the_rows(events, random, group_by, seed):
+    order = list(range(len(events)))
+    random.shuffle(order)
+    if len(events) < 2:
+        return
+    there = events.with_columns(fold=dealt_to(events, folds=2, group_by=group_by, seed=seed))
+    shuffled = events[order]
+    back = shuffled.with_columns(fold=dealt_to(shuffled, folds=2, group_by=group_by, seed=seed))
+    assert there.sort(pl.all()).equals(back.sort(pl.all()))
+
+
+def naive_folds(events, folds, seed):
+    """Every user's rows in the order of the documented hash, dealt in turn; users by the least hash of their rows."""
+    bits = events["timestamp"].to_numpy().view(np.uint64)
+    words = zip(events["user_id"], events["item_id"], bits, strict=True)
+    keys = [naive_hash(seed, digest64(user), digest64(item), int(time)) for user, item, time in words]
+    hands = {}
+    for row in sorted(range(len(events)), key=keys.__getitem__):
+        hands.setdefault(events["user_id"][row], []).append(row)
+    dealt = [row for hand in hands.values() for row in hand]
+    return [dealt.index(row) % folds for row in range(len(events))]
+
+
+def test_folds_are_dealt_by_the_documented_hash():
+    events = table(a=7, b=1, c=12, d=3)
+    assert dealt_to(events, folds=4, seed=7).tolist() == naive_folds(events, 4, 7)
+
+
+@given(st.integers(0, 9))
+def test_folds_of_another_seed_are_others(seed):
+    events = table(a=20, b=20)
+    first = dealt_to(events, seed=seed)
+    assert (first == dealt_to(events, seed=seed)).all()
+    assert any((first != dealt_to(events, seed=seed + n)).any() for n in range(1, 9))
+
+
 @given(st.integers(0, 9))
 def test_seeds_differ_and_repeat(seed):
     events = table(a=20, b=20)
@@ -209,7 +274,7 @@ def test_every_item_has_the_same_chance():
 
 def test_labels_have_one_type():
     events = table(a=5)
-    for split in (ratio(events), leave_one_out(events), by_time(events, at=[0.5]).split):
+    for split in (ratio(events), leave_one_out(events), by_time(events, at=[0.5]).split, *kfold(events)):
         assert (split.name, split.dtype) == ("split", pl.Enum(["train", "valid", "test"]))
 
 
@@ -223,6 +288,9 @@ def test_labels_have_one_type():
         (lambda e: ratio(e, group_by="item"), Exit.USAGE, "group_by cannot be 'item'"),
         (lambda e: ratio(e, order="tme"), Exit.USAGE, "order cannot be 'tme'"),
         (lambda e: ratio(e, dialect="elliot"), Exit.USAGE, "dialect cannot be 'elliot'"),
+        (lambda e: kfold(e, folds=1), Exit.USAGE, "two folds are the fewest, not 1"),
+        (lambda e: kfold(e, group_by="item"), Exit.USAGE, "group_by cannot be 'item'"),
+        (lambda e: kfold(e, folds=6), Exit.DATA, "5 rows cannot make 6 folds"),
         (lambda e: leave_one_out(e, leave="none"), Exit.USAGE, "leave cannot be 'none'"),
         (lambda e: leave_one_out(e.drop("timestamp")), Exit.DATA, "the table has no timestamp or position"),
         (lambda e: ratio(e.drop("timestamp"), order="time"), Exit.DATA, "the table has no timestamp or position"),
@@ -309,3 +377,13 @@ def test_leaks():
     )
     assert leaks(events.drop("timestamp"), split).late is None
     assert leaks(events.clear(), split.clear()).late is None
+
+
+def test_many_rows_get_the_keys_of_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    rows = {"user_id": rng.integers(40, size=900).astype(str), "item_id": rng.integers(50, size=900).astype(str)}
+    for events in (pl.DataFrame(rows), pl.DataFrame({**rows, "timestamp": rng.standard_normal(900)})):
+        few = ratio(events)
+        monkeypatch.setattr(splits, "MANY", 1)
+        assert ratio(events).equals(few)
+        monkeypatch.undo()

@@ -22,7 +22,20 @@ if TYPE_CHECKING:
 
 EXAMPLE = "Example: recli compare ml-100k.pop.recs.parquet ml-100k.ease.recs.parquet --metrics ndcg@10,recall@10"
 LIKELY = 0.05  # below it a difference gets a star
-COLUMNS = ("metric", "input", "value", "difference", "low", "high", "p", "effect", "wins", "ties", "losses")
+COLUMNS = (
+    "metric",
+    "input",
+    "value",
+    "deviation",
+    "difference",
+    "low",
+    "high",
+    "p",
+    "effect",
+    "wins",
+    "ties",
+    "losses",
+)
 
 
 @opt.takes(judging, request, opt.source)
@@ -44,7 +57,9 @@ def command(
 
     Users are paired where all are held to the same rows: mean difference, 95 % bootstrap interval, p of a
     randomisation test (and of a paired t test, in the JSON) with Holm's correction over all of them, Cohen's d_z, and
-    for how many users it is better, the same, or worse. Metrics files need the values by user that -o keeps.
+    for how many users it is better, the same, or worse. Metrics files need the values by user that -o keeps. The folds
+    of one split, by one model, are one input: the mean over them and its standard deviation, and a user's mean over
+    them; a metric that has no values by user, such as rmse, is paired by fold.
     """
     from dataclasses import replace
 
@@ -70,11 +85,13 @@ def command(
 
 
 def _print(found: "Comparison") -> None:
-    rows = [[_cell(row, column) for column in COLUMNS] for row in found.metrics]
+    over_folds = any("deviation" in row for row in found.metrics)
+    columns = [column for column in COLUMNS if over_folds or column != "deviation"]
+    rows = [[_cell(row, column) for column in columns] for row in found.metrics]
     for row in found.overlap:
-        others = [None] * (len(COLUMNS) - 3)
+        others = [None] * (len(columns) - 3)
         rows += [[name, row["input"], _cell(row, name), *others] for name in row if name != "input"]
-    print_table(COLUMNS, rows, lambda cell: f"{cell:.4f}" if isinstance(cell, float) else f"{cell}")
+    print_table(columns, rows, lambda cell: f"{cell:.4f}" if isinstance(cell, float) else f"{cell}")
 
 
 def _cell(row: dict[str, Any], column: str) -> Any:
@@ -82,7 +99,7 @@ def _cell(row: dict[str, Any], column: str) -> Any:
     return None if isinstance(value, float) and value != value else value
 
 
-def _pivot(found: "Comparison", bold: str, escaped: Callable[[str], str]) -> tuple[list[list[str]], str]:
+def _pivot(found: "Comparison", bold: str, escaped: Callable[[str], str], between: str) -> tuple[list[list[str]], str]:
     """Inputs by metrics, the best of each metric in bold, a star where the difference is likely none of chance."""
     metrics = list(dict.fromkeys(row["metric"] for row in found.metrics))
     cells = {(row["input"], row["metric"]): row for row in found.metrics}
@@ -93,10 +110,14 @@ def _pivot(found: "Comparison", bold: str, escaped: Callable[[str], str]) -> tup
         for metric in metrics:
             row = cells[name, metric]
             text = "" if row["value"] is None else f"{row['value']:.4f}"
+            if text and row.get("deviation") is not None:
+                text += f" {between} {row['deviation']:.4f}"
             star = "*" if row.get("p_randomization_holm", 1.0) < LIKELY else ""
             line.append((bold % text if text and row["value"] == best[metric] else text) + escaped(star))
         lines.append(line)
-    note = f"* p < {LIKELY} against {found.reference}: randomisation test by user, Holm over all differences."
+    by_fold = any("paired_folds" in row for row in found.metrics)
+    unit = "user, or by fold where there is none by user" if by_fold else "user"
+    note = f"* p < {LIKELY} against {found.reference}: randomisation test by {unit}, Holm over all differences."
     return lines, note
 
 
@@ -106,13 +127,13 @@ def _best(rows: list[dict[str, Any]]) -> float | None:
 
 
 def _markdown(found: "Comparison") -> str:
-    (head, *body), note = _pivot(found, "**%s**", _plain)
+    (head, *body), note = _pivot(found, "**%s**", _plain, "±")
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{_plain(note)}\n"
 
 
 def _latex(found: "Comparison") -> str:
-    lines, note = _pivot(found, r"\textbf{%s}", _escaped)
+    lines, note = _pivot(found, r"\textbf{%s}", _escaped, r"$\pm$")
     rows = [" & ".join(line) + r" \\" for line in lines]
     return "\n".join(
         [

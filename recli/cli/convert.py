@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recli.cli import options as opt
-from recli.cli.console import Console, print_paths
+from recli.cli.console import Console
 
 if TYPE_CHECKING:
     from recli.pipeline.events import Source
@@ -33,6 +33,4 @@ def command(
     if making.to_stream and to == "parquet" and making.path == "-":
         to = "tsv"
     out = making.output(console)
-    made = [convert(path, source, to, out) for path in paths]
-    if not making.to_stream:
-        print_paths(tables[0] for tables in made)
+    opt.map_over(paths, making, lambda path: convert(path, source, to, out)[0])

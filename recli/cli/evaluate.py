@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,6 +57,9 @@ def command(
 
     What another program made is a table with a user, an item and a rank or a score; --truth names what to hold it to.
     A model takes all of recommend's options. The result is a table on a terminal, TSV on a pipe, or JSON; -o writes it.
+    Several inputs are the folds of one split: the mean over them and their standard deviation are shown, and --assert
+    and --baseline judge the mean. -o and --per-user then write a file for each input, and hold {fold} or {name}; with
+    -o the inputs may be any, and each is judged if they are no folds.
     """
     from dataclasses import replace
 
@@ -63,9 +67,8 @@ def command(
 
     assertions = [parse_assertion(text, judging.table) for text in asserted or ()]
     paths = opt.inputs_of(console, inputs, making.path)
-    if per_user is not None and str(per_user) == "-":
-        raise RecliError(Exit.USAGE, "--per-user takes a file", hint="stdout is for the metrics")
-    from recli.pipeline.evaluate import plan, refuse, write_per_user
+    tables = _tables(per_user, making, len(paths))
+    folds = _folds(paths, making, by or ())
     from recli.pipeline.gate import open_gate
 
     gate = None if baseline is None else open_gate(baseline, max_drop, judging.table)
@@ -83,28 +86,75 @@ def command(
         also_read=[] if baseline is None else [baseline],
     )
     out = making.output(console)
-    tables = opt.Making(None if per_user is None else str(per_user), making.force, making.overwrite).output(console)
-    documents = {}
-    for path in paths:
-        planned = plan(path, asked, out)
-        documents[path] = document = _document(planned, making, out, strict)
-        for leak in document["leaks"]:
-            console.note(f"warning: {path}: {leak}")
-        if strict:
-            refuse(document["leaks"], path)
-        if per_user is not None:
-            write_per_user(planned, tables)
+    rows = None if tables is None else tables.output(console)
+    found = opt.each(paths, lambda path: _measured(path, asked, making, out, rows))
+    documents = dict(zip(paths, found, strict=True))
+    if folds:
+        documents = {Path(f"mean of {len(folds)} folds"): _averaged(documents, folds)}
     # What a baseline is not fit for is said before anything is printed.
     verdicts = {path: gate.verdicts(document, path) for path, document in documents.items()} if gate else {}
     if making.path is None:
-        _print(documents, as_json)
+        _print(next(iter(documents.values())), as_json)
     elif not making.to_stream:
-        print_paths(document["path"] for document in documents.values())
+        print_paths(document["path"] for document in found)
     _verdict(documents, assertions, verdicts, console)
 
 
-def _document(chosen: "Plan", making: opt.Making, out: "Output", strict: bool) -> dict[str, Any]:
+def _tables(per_user: Path | None, making: opt.Making, inputs: int) -> opt.Making | None:
+    """Where the values of every user go, if they are written."""
+    if per_user is None:
+        return None
+    if str(per_user) == "-":
+        raise RecliError(Exit.USAGE, "--per-user takes a file", hint="stdout is for the metrics")
+    opt.names_each("--per-user", str(per_user), inputs)
+    return opt.Making(str(per_user), making.force, making.overwrite)
+
+
+def _folds(paths: list[Path], making: opt.Making, by: Sequence[str]) -> list[int]:
+    """The numbers of the folds that are averaged; none for one input, or where -o writes unlike ones, each as it is."""
+    if len(paths) == 1:
+        return []
+    from recli.pipeline.folds import numbers
+
+    try:
+        found = numbers(paths)
+    except RecliError as error:
+        if making.path is None or error.code is not Exit.USAGE:
+            raise
+        return []
+    if by and making.path is None:
+        raise RecliError(Exit.USAGE, "--by is of one fold", hint="-o '{name}.metrics.json' writes each fold's")
+    return found
+
+
+def _averaged(documents: dict[Path, dict[str, Any]], folds: list[int]) -> dict[str, Any]:
+    """The mean over the folds as one input's result."""
+    from recli.pipeline.folds import averaged
+
+    headers = [document.get("header", {"params": {}, "parents": []}) for document in documents.values()]
+    found = averaged(dict(zip(folds, documents.values(), strict=True)))
+    parents = [parent for header in headers for parent in header["parents"]]
+    params = [header["params"].items() for header in headers]
+    agreed = {name: value for name, value in params[0] if all((name, value) in other for other in params)}
+    return {"header": {**headers[0], "params": agreed, "parents": parents}, **found, "per_user": {}}
+
+
+def _measured(path: Path, asked: "Asked", making: opt.Making, out: "Output", rows: "Output | None") -> dict[str, Any]:
     """The metrics of one input, written where that was asked for; with every user's values, which are not printed."""
+    from recli.pipeline.evaluate import plan, refuse, write_per_user
+
+    planned = plan(path, asked, out)
+    document = _document(planned, making, out, asked.strict)
+    for leak in document["leaks"]:
+        out.note(f"warning: {path}: {leak}")
+    if asked.strict:
+        refuse(document["leaks"], path)
+    if rows is not None:
+        write_per_user(planned, rows)
+    return document
+
+
+def _document(chosen: "Plan", making: opt.Making, out: "Output", strict: bool) -> dict[str, Any]:
     from recli.artifact import load
     from recli.pipeline.evaluate import columns_of, write
 
@@ -116,28 +166,24 @@ def _document(chosen: "Plan", making: opt.Making, out: "Output", strict: bool) -
     return {"path": path, **load(path).document}
 
 
-def _print(documents: dict[Path, dict[str, Any]], as_json: bool) -> None:
+def _print(document: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        values = [{name: value for name, value in one.items() if name != "per_user"} for one in documents.values()]
-        one = values[0] if len(values) == 1 else {"results": values}
-        sys.stdout.write(json.dumps(one, indent=1, allow_nan=False) + "\n")
+        shown = {name: value for name, value in document.items() if name != "per_user"}
+        sys.stdout.write(json.dumps(shown, indent=1, allow_nan=False) + "\n")
         sys.stdout.flush()
         return
-    rows = [
-        {**({"input": str(path)} if len(documents) > 1 else {}), "metric": name, **row}
-        for path, document in documents.items()
-        for name, entry in document["metrics"].items()
-        for row in _rows(entry)
-    ]
+    rows = [{"metric": name, **row} for name, entry in document["metrics"].items() for row in _rows(entry)]
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    order = ("input", "metric", "group", "value", "user_mean", "warm", "users", "queries", "pairs", "no_list")
-    columns.sort(key=order.index)
+    order = ["metric", "group", "value", "user_mean", "warm", "users", "queries", "pairs", "no_list"]
+    columns.sort(key=[*order, "mean", "deviation", "folds"].index)
     cells = [[row.get(column) for column in columns] for row in rows]
     print_table(columns, cells, lambda cell: f"{cell:.4f}" if isinstance(cell, float) else f"{cell}")
 
 
 def _rows(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the table shows of a metric: itself, and a row for every group."""
+    """What the table shows of a metric: itself, and a row for every group; over folds the mean and its deviation."""
+    if "folds" in entry:
+        return [{"mean": entry["value"], "deviation": entry["deviation"], "folds": len(entry["folds"])}]
     shown = {name: entry[name] for name in ("value", "user_mean", "warm", "users", "queries", "pairs") if name in entry}
     empty = entry.get("users_without_list", entry.get("queries_without_list"))
     rows = [shown | ({} if empty is None else {"no_list": empty})]

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from recli.cli import options as opt
-from recli.cli.console import Console, print_paths
+from recli.cli.console import Console
 
 if TYPE_CHECKING:
     from recli.pipeline.events import Source
@@ -24,6 +24,4 @@ def command(
     from recli.pipeline.split import filter_table
 
     out = making.output(console)
-    made = [filter_table(path, source, filters, out) for path in paths]
-    if not making.to_stream:
-        print_paths(made)
+    opt.map_over(paths, making, lambda path: filter_table(path, source, filters, out))

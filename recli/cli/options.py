@@ -10,12 +10,12 @@ import sys
 from collections.abc import Callable, Sequence
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from recli import memory, notices
-from recli.cli.console import Console, default_signals
+from recli.cli.console import Console, default_signals, print_paths
 from recli.errors import Exit, RecliError, nearest
 from recli.schema import FORMATS, TYPES
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from recli.pipeline.split import Filters
     from recli.pipeline.step import Output
 
+Result = TypeVar("Result")
 Inputs = Annotated[
     list[str] | None, typer.Argument(metavar="INPUT", help="Files; without any, their paths on stdin, one a line.")
 ]
@@ -139,7 +140,8 @@ class Making:
 
 def making(
     output: Annotated[
-        str | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write; may hold {name}; - is stdout.")
+        str | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Where to write; may hold {name}, {fold}; - is stdout."),
     ] = None,
     force: Annotated[
         bool, typer.Option("-f", "--force", help="Do the work even where the output is up to date.")
@@ -164,6 +166,12 @@ def source(
         str | None, typer.Option("--rating-col", metavar="COL", help="The column of ratings.")
     ] = None,
     time_col: Annotated[str | None, typer.Option("--time-col", metavar="COL", help="The column of timestamps.")] = None,
+    missing: Annotated[
+        str | None, typer.Option("--missing", metavar="TEXT", help="matrix: what stands for no rating, such as -1.")
+    ] = None,
+    header: Annotated[
+        bool | None, typer.Option("--header/--no-header", help="matrix: ids are the first line and column, or none.")
+    ] = None,
     types: Annotated[
         list[str] | None, typer.Option("--types", metavar="COL=TYPE", help=f"A column's type: {', '.join(TYPES)}.")
     ] = None,
@@ -183,6 +191,8 @@ def source(
         "item_col": item_col,
         "rating_col": rating_col,
         "time_col": time_col,
+        "missing": missing,
+        "header": header,
         "types": dict(_type(text) for text in types or ()),
         "bad_rows": choice("--bad-rows", bad_rows, ("error", "skip")),
     }
@@ -227,9 +237,39 @@ def inputs_of(console: Console, given: Sequence[str] | None, output: str | None 
             because the command before failed (exit 3).
     """
     paths = [Path(text) for text in given or _from_stdin(console)]
-    if len(paths) > 1 and output is not None and "{name}" not in output:
-        raise RecliError(Exit.USAGE, f"-o names one file for {len(paths)} inputs", hint="put {name} into it")
+    names_each("-o", output, len(paths))
     return paths
+
+
+def names_each(option: str, path: str | None, inputs: int) -> None:
+    """Refuse one file for several inputs (exit 2)."""
+    if inputs > 1 and path is not None and not ("{name}" in path or "{fold}" in path):
+        hint = "put {name} into it, or {fold}, the number of the fold that an input is of"
+        raise RecliError(Exit.USAGE, f"{option} names one file for {inputs} inputs", hint=hint)
+
+
+def each(paths: Sequence[Path], work: Callable[[Path], Result]) -> list[Result]:
+    """What ``work`` makes of every input.
+
+    Raises:
+        RecliError: that of the first that fails; of several inputs it names the one, where it is about the data.
+    """
+    found = []
+    for path in paths:
+        try:
+            found.append(work(path))
+        except RecliError as error:
+            if len(paths) == 1 or error.where is not None or error.code is Exit.USAGE:
+                raise
+            raise RecliError(error.code, error.message, where=path, hint=error.hint) from error
+    return found
+
+
+def map_over(paths: Sequence[Path], making: Making, work: Callable[[Path], Path | list[Path]]) -> None:
+    """Do ``work`` on every input, and print the paths of what it made once all of it is there."""
+    made = [one if isinstance(one, list) else [one] for one in each(paths, work)]
+    if not making.to_stream:
+        print_paths(path for paths_made in made for path in paths_made)
 
 
 def _from_stdin(console: Console) -> list[str]:

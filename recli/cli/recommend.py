@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recli.cli import options as opt
-from recli.cli.console import Console, print_paths
+from recli.cli.console import Console
 
 if TYPE_CHECKING:
     from recli.pipeline.events import Source
@@ -72,6 +72,4 @@ def command(
 
     asked = replace(request, k=k, source=source)
     out = making.output(console)
-    made = [recommend(path, asked, out) for path in paths]
-    if not making.to_stream:
-        print_paths(made)
+    opt.map_over(paths, making, lambda path: recommend(path, asked, out))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from recli.cli import options as opt
-from recli.cli.console import Console, print_paths, print_table
+from recli.cli.console import Console, print_table
 from recli.errors import Exit, RecliError
 
 EXAMPLE = "Example: recli similar ml-100k.ease.npz --items 50,181 -k 5"
@@ -44,9 +44,7 @@ def command(
     wish = Wish(ids=ids, of="items" if items is not None else "users", k=k, each=each, files=files)
     if making.path is not None:
         out = making.output(console)
-        made = [similar(path, wish, out) for path in paths]
-        if not making.to_stream:
-            print_paths(made)
+        opt.map_over(paths, making, lambda path: similar(path, wish, out))
         return
     if len(paths) > 1:
         raise RecliError(Exit.USAGE, "one model at a time", hint="-o '{name}.similar.parquet' writes a file for each")

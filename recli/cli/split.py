@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recli.cli import options as opt
-from recli.cli.console import Console, print_paths
+from recli.cli.console import Console
 from recli.errors import Exit, RecliError
 from recli.schema import PARTS
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from recli.pipeline.split import Filters, Strategy
 
 EXAMPLE = "Example: recli split ml-100k.inter --strategy leave-one-out --order time"
-STRATEGIES = ("ratio", "leave-one-out", "time", "given")
+STRATEGIES = ("ratio", "leave-one-out", "time", "kfold", "given")
 LEAVE = ("valid_and_test", "valid_only", "test_only")
 OPTIONS = {
     "ratio": ("ratios", "group-by", "order", "dialect"),
     "leave-one-out": ("leave", "order", "dialect"),
     "time": ("at",),
+    "kfold": ("folds", "group-by"),
     "given": (),
 }
 
@@ -32,13 +33,16 @@ def strategy(
         str | None, typer.Option("--ratios", help="ratio: shares of train, valid, test. [0.8,0.1,0.1]")
     ] = None,
     group_by: Annotated[
-        str | None, typer.Option("--group-by", metavar="user|none", help="ratio: within whom. [user]")
+        str | None, typer.Option("--group-by", metavar="user|none", help="ratio, kfold: within whom. [user]")
     ] = None,
     order: Annotated[
         str | None, typer.Option("--order", metavar="random|time", help="What is first is train. [leave-one-out: time]")
     ] = None,
     leave: Annotated[
         str | None, typer.Option("--leave", metavar="|".join(LEAVE), help=f"leave-one-out: what of. [{LEAVE[0]}]")
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option("--folds", min=2, metavar="N", help="kfold: into how many, each a split. [5]")
     ] = None,
     at: Annotated[str | None, typer.Option("--at", help="time: the cuts, quantiles or dates, such as 0.8,0.9.")] = None,
     dialect: Annotated[
@@ -51,12 +55,16 @@ def strategy(
 
     opt.choice("--strategy", strategy, STRATEGIES)
     given = {"ratios": ratios, "group-by": group_by, "order": order, "leave": leave, "at": at, "dialect": dialect}
+    given |= {"folds": None if folds is None else str(folds)}
     for name, value in given.items():
         if value is not None and name not in OPTIONS[strategy]:
             others = " or ".join(other for other, names in OPTIONS.items() if name in names)
             raise RecliError(Exit.USAGE, f"--{name} says nothing to --strategy {strategy}", hint=f"it is for {others}")
     if strategy in ("ratio", "leave-one-out"):
         return Strategy(name=strategy, params=_by_order(strategy, given, seed))
+    if strategy == "kfold":
+        chosen = {"folds": folds or 5, "group_by": _group_by(group_by), "seed": seed}
+        return Strategy(name=strategy, params=chosen)
     if strategy == "time" and at is None:
         hint = "--at 0.8,0.9 or --at 2020-01-01,2020-02-01"
         raise RecliError(Exit.USAGE, "--strategy time needs its cuts", hint=hint)
@@ -75,8 +83,12 @@ def _by_order(strategy: str, given: dict[str, str | None], seed: int) -> dict[st
         chosen["seed"] = seed
     if strategy == "leave-one-out":
         return chosen | {"leave": opt.choice("--leave", given["leave"] or LEAVE[0], LEAVE)}
-    group_by = opt.choice("--group-by", given["group-by"] or "user", ("user", "none"))
-    return chosen | {"ratios": _numbers(given["ratios"] or "0.8,0.1,0.1"), "group_by": group_by}
+    ratios = _numbers(given["ratios"] or "0.8,0.1,0.1")
+    return chosen | {"ratios": ratios, "group_by": _group_by(given["group-by"])}
+
+
+def _group_by(given: str | None) -> str:
+    return opt.choice("--group-by", given or "user", ("user", "none"))
 
 
 def _numbers(text: str) -> list[float]:
@@ -126,21 +138,29 @@ def command(
     """Label every interaction as train, valid or test.
 
     By default 8:1:1 within each user, at random. The file written holds the interactions, filtered if asked, with a
-    column that says where each belongs; what leaks from test into train is told on stderr.
+    column that says where each belongs; what leaks from test into train is told on stderr. kfold writes a file for each
+    fold, which is test in it and train in the others; given reads GroupLens' five, u1.base and u1.test and so on, from
+    a folder.
     """
     from dataclasses import replace
 
-    from recli.pipeline.split import split, split_given
+    from recli.pipeline import split as steps
 
     source = replace(source, companions=companions)
     out = making.output(console)
-    if strategy.name == "given":
+    if given and strategy.name != "given":
+        raise RecliError(Exit.USAGE, "--train, --valid and --test are parts", hint="--strategy given reads them")
+    if strategy.name == "given" and (given or not inputs):
         if "train" not in given or len(given) < 2 or inputs:
-            raise RecliError(Exit.USAGE, "--strategy given takes --train and --test (and --valid), and no other input")
-        made = [split_given(given, source, filters, out)]
-    else:
-        if given:
-            raise RecliError(Exit.USAGE, "--train, --valid and --test are parts", hint="--strategy given reads them")
-        made = [split(path, source, filters, strategy, out) for path in opt.inputs_of(console, inputs, making.path)]
-    if not making.to_stream:
-        print_paths(made)
+            message = "--strategy given takes --train and --test (and --valid), and no other input"
+            raise RecliError(Exit.USAGE, message, hint="or a folder of GroupLens' folds, u1.base to u5.test")
+        opt.map_over([given["train"]], making, lambda _: steps.split_given(given, source, filters, out))
+        return
+    if strategy.name in ("kfold", "given") and making.path is not None and "{fold}" not in making.path:
+        raise RecliError(Exit.USAGE, "-o names one file for several folds", hint="put {fold} into it, their number")
+    paths = opt.inputs_of(console, inputs, making.path)
+    if strategy.name == "given":
+        opt.map_over(paths[:1], making, lambda _: steps.split_given_folds(paths, source, filters, out))
+        return
+    one = steps.split_folds if strategy.name == "kfold" else steps.split
+    opt.map_over(paths, making, lambda path: one(path, source, filters, strategy, out))

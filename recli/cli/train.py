@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recli.cli import options as opt
-from recli.cli.console import Console, print_paths
+from recli.cli.console import Console
 
 if TYPE_CHECKING:
     from recli.pipeline.events import Source
@@ -70,6 +70,4 @@ def command(
     run = Run(seed=seed, threads=opt.thread_count(), progress=console.progress)
     given, out = parse(param or ()), making.output(console)
     how: dict[str, Any] = {"fit_on": FIT_ON[fit_on], "weighing": weighing, "init": init}
-    made = [train(path, source, model, given, run, out, **how) for path in paths]
-    if not making.to_stream:
-        print_paths(made)
+    opt.map_over(paths, making, lambda path: train(path, source, model, given, run, out, **how))

@@ -17,7 +17,17 @@ from recli.metrics.overlap import jaccard, rbo
 from recli.metrics.significance import RESAMPLES, SEED, Paired, holm
 from recli.pipeline.audience import keys
 from recli.pipeline.evaluate import Asked
-from recli.pipeline.judged import SEEN, Judged, difference, differing, measured, same_truth, written
+from recli.pipeline.judged import (
+    SEEN,
+    ByFold,
+    Judged,
+    difference,
+    differing,
+    measured,
+    over_folds,
+    same_truth,
+    written,
+)
 from recli.pipeline.step import Output
 
 if TYPE_CHECKING:
@@ -61,6 +71,8 @@ def compare(
 ) -> Comparison:
     """Hold every input against the first, metric by metric; p values are adjusted over all of them together.
 
+    The folds of one split, made in one way, are one input: the mean over them, and a user's mean over them.
+
     Raises:
         RecliError: they are held to different rows, or rank different candidates, unless ``different`` (exit 2); under
             ``strict`` also where they differ in what they left out as seen (exit 3); one lacks a metric (exit 2).
@@ -68,7 +80,11 @@ def compare(
     held = [written(path) for path in paths]
     if all(held):
         _check_options(asked, paths[0])
-    found = _named([one or measured(path, asked, output) for one, path in zip(held, paths, strict=True)])
+    read = [one or measured(path, asked, output) for one, path in zip(held, paths, strict=True)]
+    found = _named(over_folds(read))
+    if len(found) == 1:
+        hint = "name those of another model too; recli evaluate averages the folds of one"
+        raise RecliError(Exit.USAGE, "all inputs are folds of one split, made in one way", hint=hint)
     first, *others = found
     metrics = _metrics(found, asked)
     warnings = _differences(found, metrics, different=different, strict=strict)
@@ -86,7 +102,7 @@ def compare(
         metrics=rows,
         overlap=overlap,
         warnings=warnings,
-        parents=_parents(found),
+        parents=_parents(read),
     )
 
 
@@ -168,6 +184,7 @@ def _row(one: Judged, first: Judged, metric: str) -> dict[str, Any]:
     value, reference = one.metrics[metric]["value"], first.metrics[metric]["value"]
     larger = one.metrics[metric].get("larger_is_better", True)
     row: dict[str, Any] = {"metric": metric, "input": one.name, "value": value, "larger_is_better": larger}
+    row |= {name: held for name, held in one.metrics[metric].items() if name in ("deviation", "folds")}
     if one is first or value is None or reference is None:
         return row
     found = difference(one, first, metric)
@@ -178,6 +195,8 @@ def _row(one: Judged, first: Judged, metric: str) -> dict[str, Any]:
     row["difference"] = found.difference
     row["relative"] = found.difference / abs(found.mean_b) if found.mean_b else np.nan
     told = {name: held for name, held in asdict(found).items() if name not in ("difference", "mean_a", "mean_b")}
+    if isinstance(found, ByFold):
+        told["paired_folds"] = told.pop("users")
     if isinstance(found, Paired) and not larger:
         told["wins"], told["losses"] = found.losses, found.wins
     return {**row, "paired": isinstance(found, Paired), **told}

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
 from recli import sources
 from recli.artifact import Artifact, Header, find, sha256_of
 from recli.errors import Exit, RecliError
+from recli.pipeline.folds import Fold
 from recli.pipeline.names import has_our_name, stem
 from recli.pipeline.step import Input
 from recli.schema import COMPANIONS, PARTS, SPLIT
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 TABLES: Final = ("inter", *COMPANIONS)
+LARGE: Final = 1 << 24  # bytes of a file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,11 @@ class Events:
     def is_split(self) -> bool:
         """Whether it is a split of ours."""
         return self.artifact is not None and self.artifact.header.kind == "split"
+
+    @property
+    def fold(self) -> Fold | None:
+        """The fold that it is of, if it is of one."""
+        return None if self.artifact is None else Fold.of(self.artifact.header)
 
     def inputs_as(self, role: str) -> list[Input]:
         """The files that are read for the interactions, in another role."""
@@ -140,6 +148,8 @@ def open_events(path: Path, source: Source) -> Events:
     """
     if str(path) == "-":
         return Events(path=path, source=source, artifact=None, inputs=())
+    if path.is_file() and path.stat().st_size > LARGE:
+        Thread(target=_load_kernels, daemon=True).start()
     artifact = None if path.is_dir() else find(path) if path.exists() else None
     if artifact is None:
         if has_our_name(path) and source.options.format is None and path.exists():
@@ -158,6 +168,13 @@ def open_events(path: Path, source: Source) -> Events:
     own = Input(role=role, path=path, sha256=artifact.digest)
     kept = _companions(path, source) if role == "source" else ()
     return Events(path=path, source=source, artifact=artifact, inputs=(own, *kept))
+
+
+def _load_kernels() -> None:
+    """What a large table's ids need, at the time that its bytes take."""
+    from recli.kernels import distinct
+
+    distinct.load()
 
 
 def _companions(path: Path, source: Source) -> tuple[Input, ...]:

@@ -12,7 +12,7 @@ import polars as pl
 from recli.errors import Exit, RecliError
 from recli.metrics import Metric, Wanted, parse
 from recli.metrics.significance import Paired
-from recli.pipeline.judged import SAME, SEEN, Judged, difference, differing, written
+from recli.pipeline.judged import SAME, SEEN, ByFold, Judged, difference, differing, written
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ class Gate:
         found = difference(now, self.baseline, name)
         if found is None:
             return "without values by user, so without an interval"
-        how = f"paired by {found.users:,} users" if isinstance(found, Paired) else "other data, so unpaired"
+        unit = "folds" if isinstance(found, ByFold) else "users"
+        how = f"paired by {found.users:,} {unit}" if isinstance(found, Paired) else "other data, so unpaired"
         return f"95 % interval {found.low:+.4f} to {found.high:+.4f}, {how}"
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import polars as pl
 
-from recli.artifact import find
+from recli.artifact import canonical, find
 from recli.errors import Exit, RecliError
 from recli.metrics.significance import Paired, Unpaired, paired, unpaired
+from recli.pipeline.folds import averaged, fold_of
 from recli.pipeline.names import stem
 from recli.schema import QUERY, USER
 
@@ -111,6 +112,40 @@ def measured(path: Path, asked: "Asked", output: "Output") -> Judged:
     )
 
 
+def over_folds(found: Sequence[Judged]) -> list[Judged]:
+    """The same with the folds of one split, made in one way, as one result, where the first of them stands.
+
+    Raises:
+        RecliError: a fold is there twice (exit 2).
+    """
+    groups: dict[str, dict[int, Judged]] = {}
+    for place, one in enumerate(found):
+        fold = fold_of(one.path)
+        group = groups.setdefault(f"alone {place}" if fold is None else canonical(fold.made), {})
+        number = 0 if fold is None else fold.number
+        if number in group:
+            message = f"is of fold {number}, as {group[number].path} is"
+            raise RecliError(Exit.USAGE, message, where=one.path, hint="name every fold once")
+        group[number] = one
+    return [_pooled(group) if len(group) > 1 else next(iter(group.values())) for group in groups.values()]
+
+
+def _pooled(folds: Mapping[int, Judged]) -> Judged:
+    """Folds as one: the mean of the metrics, and the values of every user in every fold, as of so many queries."""
+    number, first = next(iter(folds.items()))
+    frames = [
+        one.per_user if QUERY in one.per_user.columns else one.per_user.with_columns(pl.lit(at, pl.Int32).alias(QUERY))
+        for at, one in folds.items()
+        if one.per_user is not None
+    ]
+    return Judged(
+        path=first.path,
+        name=first.name.replace(f".fold{number}", "", 1),
+        document=averaged({at: one.document for at, one in folds.items()}),
+        per_user=pl.concat(frames, how="diagonal") if len(frames) == len(folds) else None,
+    )
+
+
 def same_truth(a: Judged, b: Judged) -> bool:
     """Whether both were held to the same rows, so that users pair up."""
     return "truth" in a.document and a.document["truth"] == b.document.get("truth")
@@ -146,15 +181,32 @@ def differing(a: Judged, b: Judged, metrics: Sequence[str], facts: Iterable[str]
 def difference(a: Judged, b: Judged, metric: str) -> Paired | Unpaired | None:
     """How a differs from b: paired by user where both were held to the same rows, else by the means of each.
 
-    None where there are no values by user, or where the metric is no plain mean of them.
+    Over folds the value of a user is the mean over them. Where there are no values by user, or the metric is no plain
+    mean of them, the folds are paired; None where there are none.
     """
     of_a, of_b = a.by_row(metric), b.by_row(metric)
     if of_a is None or of_b is None or "ratio-of-sums" in a.metrics[metric]["definition"]:
-        return None
+        return _by_fold(a, b, metric)
     if not same_truth(a, b):
         return unpaired(*(_by_user(one, values)["value"].to_numpy() for one, values in ((a, of_a), (b, of_b))))
     both = _by_user(a, of_a).join(_by_user(b, of_b), on=USER, how="inner").sort(USER)
     return paired(both["value"].to_numpy(), both["value_right"].to_numpy())
+
+
+class ByFold(Paired):
+    """The same of the values of folds: ``users`` counts folds.
+
+    Their train parts overlap, so that p of the t test is too small (Nadeau and Bengio, Inference for the generalization
+    error, Machine Learning 2003); that of the randomisation test is at least 2 / 2^folds.
+    """
+
+
+def _by_fold(a: Judged, b: Judged, metric: str) -> ByFold | None:
+    of_a, of_b = (one.metrics[metric].get("folds") for one in (a, b))
+    if of_a is None or of_b is None or not same_truth(a, b):
+        return None
+    values = (np.array([one["value"] for one in folds.values()], np.float64) for folds in (of_a, of_b))
+    return ByFold(**vars(paired(*values)))
 
 
 def _by_user(one: Judged, values: "Doubles") -> pl.DataFrame:

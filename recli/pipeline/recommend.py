@@ -17,6 +17,7 @@ from recli.memory import reserve
 from recli.models import store
 from recli.pipeline.audience import Audience, of_users, rolling
 from recli.pipeline.events import Events, Source, check_parent, open_events, parent_path
+from recli.pipeline.folds import Fold
 from recli.pipeline.names import stem
 from recli.pipeline.step import Input, Output, Product, Step, perform
 from recli.pipeline.weighing import Weighing
@@ -142,6 +143,7 @@ def recommend(path: Path, request: Request, output: Output) -> Path:
         inputs=task.inputs,
         also_read=request.files,
         modules=["recli.pipeline.recommend", task.scorer_module],
+        fold=Fold.of(task.artifact.header),
     )
     if str(request.history) == "-":  # what comes from stdin has no digest to know it again by
         output = replace(output, force=True)

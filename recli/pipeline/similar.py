@@ -12,6 +12,7 @@ import polars as pl
 
 from recli.errors import Exit, RecliError, nearest
 from recli.interactions import Queries, encode
+from recli.pipeline.folds import Fold
 from recli.pipeline.names import stem
 from recli.pipeline.recommend import load_model, open_model
 from recli.pipeline.step import Input, Output, Product, Step, perform
@@ -82,6 +83,7 @@ def similar(path: Path, wish: Wish, output: Output) -> Path:
         inputs=[Input(role="model", path=path, sha256=artifact.digest)],
         modules=["recli.pipeline.similar", _module(artifact)],
         also_read=wish.files,
+        fold=Fold.of(artifact.header),
     )
 
     def work() -> Product:

@@ -1,15 +1,22 @@
 """split and filter: interactions in, the same with a column ``split``, or fewer of them, out."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recli import filters, sources, splits
 from recli.errors import Exit, RecliError
 from recli.pipeline.events import Events, Source, open_events, table_header
+from recli.pipeline.folds import Fold
 from recli.pipeline.step import Output, Product, Step, perform
 from recli.schema import PARTS, SPLIT
+from recli.sources.names import bare, is_pattern
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,6 +29,9 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "seed": 2020,
     "dialect": "recli",
 }
+_FOLD: Final = re.compile(r"u([1-5])\.(base|test)")  # GroupLens' five; ua and ub are other splits
+_GIVEN: Final = {"base": "train", "test": "test"}
+OF_FOLDS: Final[Mapping[str, Any]] = {"strategy": "kfold", "folds": 5, "group_by": "user", "seed": 2020}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,54 +111,174 @@ def filter_table(path: Path, source: Source, chosen: Filters, output: Output) ->
 
 def split(path: Path, source: Source, chosen: Filters, strategy: Strategy, output: Output) -> Path:
     """The interactions of ``path``, filtered and labelled."""
-    events = open_events(path, source).of_interactions()
-    if events.is_split:
-        raise RecliError(Exit.DATA, "is split already", where=path, hint="split the table that it was made from")
+    events = _unsplit(path, source)
 
     def work() -> Product:
-        table = events.table
-        _say_skipped(table, output.note)
-        frame, removed = chosen.apply(table.frame)
-        _say_removed(removed, output.note)
+        frame = _filtered(events, chosen, output)
         ids = splits.Ids.of(frame)
-        return _materialise(table, frame, ids, strategy.label(frame, ids, output.note), output)
+        return _materialise(events.table, frame, ids, strategy.label(frame, ids, output.note), output)
 
     return perform(_step(events, strategy, chosen.params()), output, work)
+
+
+def split_folds(path: Path, source: Source, chosen: Filters, strategy: Strategy, output: Output) -> list[Path]:
+    """The interactions of ``path``, filtered, once for each fold, which is test in it and train in the others."""
+    events = _unsplit(path, source)
+
+    @cache
+    def drawn() -> "tuple[pl.DataFrame, splits.Ids, list[pl.Series]]":
+        frame = _filtered(events, chosen, output)
+        ids = splits.Ids.of(frame)
+        return frame, ids, splits.kfold(frame, ids=ids, **strategy.params)
+
+    def work(number: int, said: Output) -> Product:
+        frame, ids, labels = drawn()
+        return _materialise(events.table, frame, ids, labels[number - 1], said)
+
+    numbers = range(1, strategy.params["folds"] + 1)
+    steps = ((number, _step(events, strategy, chosen.params(), number)) for number in numbers)
+    return _perform_folds(steps, output, work)
 
 
 def split_given(files: Mapping[str, Path], source: Source, chosen: Filters, output: Output) -> Path:
     """Files that already are the parts of a split."""
     parts = {part: open_events(path, source).of_interactions() for part, path in files.items()}
-    inputs = tuple(item for events in parts.values() for item in events.inputs)
-    first = next(iter(parts.values()))
-    events = Events(path=first.path, source=source, artifact=None, inputs=tuple(dict.fromkeys(inputs)))
-
-    def work() -> Product:
-        import polars as pl
-
-        frames = {part: events.table.frame for part, events in parts.items()}
-        labels = pl.concat([pl.repeat(part, len(frame), eager=True) for part, frame in frames.items()])
-        frame = pl.concat(frames.values(), how="diagonal").with_columns(labels.cast(splits.LABELS).alias(SPLIT))
-        frame, removed = chosen.apply(frame)
-        _say_removed(removed, output.note)
-        return _materialise(first.table, frame.drop(SPLIT), splits.Ids.of(frame), frame[SPLIT], output)
-
     strategy = Strategy(name="given", params={"parts": list(files)})
-    return perform(_step(events, strategy, chosen.params()), output, work)
+    step = _step(_together(next(iter(files.values())), parts), strategy, chosen.params())
+    return perform(step, output, lambda: _joined(parts, chosen, output))
 
 
-def _step(events: Events, strategy: Strategy, filtered: Mapping[str, Any]) -> Step:
+def split_given_folds(paths: Sequence[Path], source: Source, chosen: Filters, output: Output) -> list[Path]:
+    """GroupLens' own folds, ``u1.base`` and ``u1.test`` and so on, in a folder, of a pattern, or named one by one."""
+    folds = {
+        number: {part: open_events(file, source).of_interactions() for part, file in files.items()}
+        for number, files in sorted(_fold_files(paths).items())
+    }
+    digests = [item.sha256 for parts in folds.values() for events in parts.values() for item in events.inputs]
+    params = {"parts": ["train", "test"], "folds": len(folds), "files": sha256("".join(digests).encode()).hexdigest()}
+    strategy = Strategy(name="given", params=params)
+    folder = next(iter(folds.values()))["train"].path.parent
+    steps = ((n, _step(_together(folder, parts), strategy, chosen.params(), n)) for n, parts in folds.items())
+    return _perform_folds(steps, output, lambda number, said: _joined(folds[number], chosen, said))
+
+
+def _fold_files(paths: Sequence[Path]) -> dict[int, dict[str, Path]]:
+    """The files by fold and part; ``ua.base`` and ``ub.base`` are of none.
+
+    Raises:
+        RecliError: no fold, or one of them twice (exit 2); half of one (exit 3); no such file (exit 4).
+    """
+    found: dict[int, dict[str, Path]] = {}
+    for file in (file for path in paths for file in _listed(path)):
+        name = _FOLD.fullmatch(bare(file.name))
+        if name is None:
+            continue
+        other = found.setdefault(int(name[1]), {}).setdefault(_GIVEN[name[2]], file)
+        if other != file:
+            raise RecliError(Exit.USAGE, f"is the same part of a fold as {other}", where=file)
+    if not found:
+        hint = "u1.base, u1.test and so on; --train and --test name the parts of one split"
+        raise RecliError(Exit.USAGE, "holds no folds", where=paths[0], hint=hint)
+    for files in found.values():
+        if len(files) == 1:
+            raise RecliError(Exit.DATA, "is half of a fold: .base and .test make one", where=next(iter(files.values())))
+    return found
+
+
+def _listed(path: Path) -> list[Path]:
+    """The files that a path stands for: in a folder, of a pattern, or itself."""
+    if path.is_dir():
+        return sorted(path.iterdir())
+    if is_pattern(path):
+        return sorted(path.parent.glob(path.name))
+    if not path.exists():
+        raise RecliError(Exit.IO, "no such file", where=path)
+    return [path]
+
+
+def _unsplit(path: Path, source: Source) -> Events:
+    """Interactions that are to be split.
+
+    Raises:
+        RecliError: they are (exit 3).
+    """
+    events = open_events(path, source).of_interactions()
+    if events.is_split:
+        raise RecliError(Exit.DATA, "is split already", where=path, hint="split the table that it was made from")
+    return events
+
+
+def _filtered(events: Events, chosen: Filters, output: Output) -> "pl.DataFrame":
+    """The rows that pass the filters; what was left out is said."""
+    _say_skipped(events.table, output.note)
+    frame, removed = chosen.apply(events.table.frame)
+    _say_removed(removed, output.note)
+    return frame
+
+
+def _together(path: Path, parts: Mapping[str, Events]) -> Events:
+    """Files that are read as one: by the name of ``path``."""
+    inputs = dict.fromkeys(item for events in parts.values() for item in events.inputs)
+    return Events(path=path, source=next(iter(parts.values())).source, artifact=None, inputs=tuple(inputs))
+
+
+def _joined(parts: Mapping[str, Events], chosen: Filters, output: Output) -> Product:
+    """The rows of files that already are the parts, filtered together."""
+    import polars as pl
+
+    tables = {part: events.table for part, events in parts.items()}
+    labels = pl.concat([pl.repeat(part, len(table.frame), eager=True) for part, table in tables.items()])
+    frame = pl.concat([table.frame for table in tables.values()], how="diagonal")
+    frame, removed = chosen.apply(frame.with_columns(labels.cast(splits.LABELS).alias(SPLIT)))
+    _say_removed(removed, output.note)
+    first = next(iter(tables.values()))
+    return _materialise(first, frame.drop(SPLIT), splits.Ids.of(frame), frame[SPLIT], output)
+
+
+def _perform_folds(
+    steps: Iterable[tuple[int, Step]], output: Output, work: Callable[[int, Output], Product]
+) -> list[Path]:
+    """One artifact a fold, said in one line; what leaks is said of the first that is made, with -v of each."""
+    started = time.perf_counter()
+    quiet = replace(output, note=output.detail)
+    made: list[Mapping[str, tuple[int, int]]] = []
+
+    def one(number: int) -> Product:
+        loud = output if not made else quiet
+        product = work(number, replace(loud, note=lambda text: loud.note(f"fold {number}: {text}")))
+        made.append(product.more["rows"])
+        return product
+
+    paths = [perform(step, quiet, partial(one, number)) for number, step in steps]
+    first, last = paths[0], paths[-1]
+    if made:
+        sizes = {part: [stop - start for start, stop in (rows[part] for rows in made)] for part in PARTS}
+        shown = ", ".join(f"{part} {_between(of_part)}" for part, of_part in sizes.items())
+        output.note(f"{first} to {last.name}: {shown}, {time.perf_counter() - started:.2f} s")
+    else:
+        output.note(f"{first} to {last.name}: up to date")
+    return paths
+
+
+def _between(sizes: Sequence[int]) -> str:
+    least, most = min(sizes), max(sizes)
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+
+
+def _step(events: Events, strategy: Strategy, filtered: Mapping[str, Any], number: int | None = None) -> Step:
     read = events.source.params()
+    folded = {} if number is None else {"fold": number}
     return Step(
         command="split",
         kind="split",
         name=events.name,
-        suffix=".split.parquet",
-        params={"strategy": strategy.name, **strategy.params, **filtered, **read},
-        defaults=DEFAULTS,
-        unnamed=tuple(read),
+        suffix=".split.parquet" if number is None else f".fold{number}.split.parquet",
+        params={"strategy": strategy.name, **strategy.params, **folded, **filtered, **read},
+        defaults=OF_FOLDS if strategy.name == "kfold" else DEFAULTS,
+        unnamed=(*read, "fold", "files"),
         inputs=events.inputs,
         modules=["recli.pipeline.split"],
+        fold=None if number is None else Fold(number=number),
     )
 
 
@@ -158,9 +288,11 @@ def _materialise(
     """The one writer of splits: rows grouped by part, each part in the order it came in."""
     import polars as pl
 
-    _say_leaks(splits.leaks(frame, labels, ids), output.note)
-    labelled = frame.with_columns(labels.alias(SPLIT))
-    parts = [labelled.filter(pl.col(SPLIT) == part) for part in PARTS]
+    with ThreadPoolExecutor(1) as pool:
+        leaks = pool.submit(splits.leaks, frame, labels, ids)
+        labelled = frame.with_columns(labels.alias(SPLIT))
+        parts = [labelled.filter(pl.col(SPLIT) == part) for part in PARTS]
+    _say_leaks(leaks.result(), output.note)
     rows, start = {}, 0
     for part, rows_of_part in zip(PARTS, parts, strict=True):
         rows[part] = (start, start + rows_of_part.height)

@@ -25,6 +25,7 @@ from recli.artifact import (
     save,
 )
 from recli.errors import Exit, RecliError
+from recli.pipeline.folds import Fold
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 # Adding a model to the catalog changes no other; what is taken from it stands in the parameters.
 _NOT_RUN: Final = ("recli.cli", "recli.models.catalog")
+_OF_A_FOLD: Final = ("split", "model", "recs", "preds")  # roles of files that a fold has of its own
 
 
 def _nobody(*args: object) -> None:
@@ -43,8 +45,8 @@ def _nobody(*args: object) -> None:
 class Output:
     """Where a step's result goes, what may be replaced, and who is told.
 
-    ``path`` may hold ``{name}``; ``-`` hands the data to ``stream``. ``note`` takes lines for the user, ``detail``
-    those for a user who asked for more, ``progress`` what is done of how much.
+    ``path`` may hold ``{name}`` and ``{fold}``; ``-`` hands the data to ``stream``. ``note`` takes lines for the user,
+    ``detail`` those for a user who asked for more, ``progress`` what is done of how much.
     """
 
     path: str | None = None
@@ -88,7 +90,8 @@ class Step:
     """What is asked of a command, before anything is done.
 
     ``defaults`` are the parameters' values that leave no trace in the target's name; ``unnamed`` those parameters
-    that never do. ``modules`` are the modules whose code does the work; what they import follows.
+    that never do. ``modules`` are the modules whose code does the work; what they import follows. ``fold`` is what the
+    input says of its fold, if it is one.
     """
 
     command: str
@@ -101,6 +104,7 @@ class Step:
     inputs: Sequence[Input]
     modules: Sequence[str]
     also_read: Sequence[Path] = ()  # whose content stands in the parameters
+    fold: Fold | None = None
 
     @property
     def reads_source(self) -> bool:
@@ -110,7 +114,12 @@ class Step:
     def target(self, output: Output) -> Path:
         """The path of the result: what ``-o`` says, else made from the name and from what is not default."""
         if output.path is not None:
-            return Path(output.path.replace("{name}", self.name).replace("{kind}", self.kind))
+            if "{fold}" in output.path and self.fold is None:
+                where = self.inputs[0].path if self.inputs else None
+                raise RecliError(Exit.USAGE, "is no fold, and -o has {fold}", where=where, hint="{name} is its name")
+            number = "" if self.fold is None else str(self.fold.number)
+            path = output.path.replace("{name}", self.name).replace("{kind}", self.kind)
+            return Path(path.replace("{fold}", number))
         stem, dot, extension = self.suffix.rpartition(".")
         return Path(f"{self.name}{stem}{self._tag()}{dot}{extension}")
 
@@ -124,6 +133,15 @@ class Step:
             "params": dict(self.params),
             "parents": parents,
         }
+
+    def own_fold(self) -> dict[str, Any]:
+        """What the header of the result says of the fold that it is of: nothing, where it is of none."""
+        if self.fold is None:
+            return {}
+        others = {item.role: item.sha256 for item in self.inputs if item.role not in _OF_A_FOLD}
+        if "files" in self.params:  # the digest of those of all folds
+            others.pop("source", None)
+        return {"fold": self.fold.then(self.command, self.params, others).document()}
 
     def _tag(self) -> str:
         unusual = {
@@ -174,7 +192,7 @@ def perform(step: Step, output: Output, work: Callable[[], Product]) -> Path:
         parents=parents,
         key=key,
         code={"modules": modules, "sha256": code_digest(modules)},
-        more=product.more,
+        more={**product.more, **step.own_fold()},
     )
     save(target, header, product.payload)
     output.note(f"{target}: {product.summary}, {time.perf_counter() - started:.2f} s")

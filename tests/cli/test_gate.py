@@ -222,11 +222,12 @@ class TestUndefined:
 
 class TestTheCommand:
     def test_a_line_for_each_metric_that_failed(self, work: Path) -> None:
-        options = (*ASKED[:4], "--baseline", "old.metrics.json", "--max-drop", "1%", "-q")
+        options = (*ASKED[:4], "--baseline", "old.metrics.json", "--max-drop", "1%", "-q", "-o", "{name}.now.json")
         done = run_in(work, "evaluate", "worse.csv", "best.csv", *options)
-        assert done.returncode == 1
+        assert done.returncode == 1 and done.stdout.split() == ["worse.now.json", "best.now.json"]
         # What the baseline holds is measured, where nothing else is asked for.
-        assert [line.split("\t")[1] for line in done.stdout.splitlines()[1:]] == ["hit@1", "popularity@1", "gini@1"] * 2
+        for path in done.stdout.split():
+            assert list(load(work / path).document["metrics"]) == ["hit@1", "popularity@1", "gini@1"]
         lines = done.stderr.splitlines()
         starts = ("worse.csv: hit@1 was ", "worse.csv: popularity@1 was ", "best.csv: gini@1 is undefined, and was 0.5")
         assert len(lines) == 3

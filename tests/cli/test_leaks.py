@@ -141,7 +141,8 @@ class TestStrict:
         assert not list(work.glob("strict.*")) and not list(work.glob(".*tmp"))
 
     def test_prints_nothing(self, work: Path) -> None:
-        done = run_in(work, "evaluate", "once.npz", "everything.npz", *METRIC, "--json", "--strict")
+        options = ("-o", "{name}.now.metrics.json", "--strict", "-q")
+        done = run_in(work, "evaluate", "once.npz", "everything.npz", *METRIC, *options)
         assert done.returncode == 3 and done.stdout == ""
         assert "recli: error: everything.npz: " in done.stderr and "once.npz" not in done.stderr
 

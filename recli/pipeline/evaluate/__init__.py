@@ -17,6 +17,7 @@ from recli.pipeline.evaluate.measure import Result as Result
 from recli.pipeline.evaluate.relevance import Condition as Condition
 from recli.pipeline.evaluate.relevance import Relevance as Relevance
 from recli.pipeline.events import Events
+from recli.pipeline.folds import Fold
 from recli.pipeline.step import Output, Product, perform
 
 PLANS = {"model": model.plan, "recs": plan_lists, "preds": plan_predictions}
@@ -36,7 +37,9 @@ def plan(path: Path, asked: Asked, output: Output) -> Plan:
     if artifact.header.kind not in PLANS:
         message = f"is neither lists nor predictions nor a model but {artifact.header.kind}"
         raise RecliError(Exit.DATA, message, where=path, hint="evaluate takes what recommend, predict or train made")
-    return _again(PLANS[artifact.header.kind](artifact, asked, given, output), path, asked)
+    found = PLANS[artifact.header.kind](artifact, asked, given, output)
+    found = replace(found, step=replace(found.step, fold=Fold.of(artifact.header)))
+    return _again(found, path, asked)
 
 
 def _again(plan: Plan, path: Path, asked: Asked) -> Plan:
