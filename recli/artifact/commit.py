@@ -94,7 +94,7 @@ def sha256_of(path: Path) -> str:
     """sha256 of a file's bytes, in hexadecimal."""
     total = sha256()
     with path.open("rb", buffering=0) as file:
-        while chunk := file.read(1 << 20):
+        while chunk := file.read(1 << 24):
             total.update(chunk)
     return total.hexdigest()
 
