@@ -5,7 +5,7 @@ A rater whose similarity is not above 0 is none. Of equal similarities the lower
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Ints = NDArray[np.int32]
     Longs = NDArray[np.int64]
-    Codes = NDArray[np.uint32]
+    Csr = tuple[Ints, NDArray[np.uint32], Floats]  # indptr, indices, data
+
+Array = TypeVar("Array", bound="NDArray[Any]")
+
+END = np.uint32(0xFFFFFFFF)  # above the bits of all numbers
 
 
 def means(similarity: Floats, raters: csr_matrix, x: Ints, y: Ints, k: int, least: int, nothing: float) -> Floats:
@@ -26,88 +30,101 @@ def means(similarity: Floats, raters: csr_matrix, x: Ints, y: Ints, k: int, leas
 
     ``nothing`` is the mean of fewer than ``least`` raters, and where x or y is -1. The columns of a row are sorted.
     """
-    out = np.empty(len(x), np.float32)
+    out = np.full(len(x), nothing, np.float32)
     order = np.argsort(x, kind="stable")  # a row of similarities is read from memory once
+    codes = raters.indices.view(np.uint32)  # of an index with a sign numba asks whether it counts from the end
+    rows = (_fixed(raters.indptr), _fixed(codes), _fixed(raters.data))
     most = int(np.diff(raters.indptr).max(initial=0))
-    bits, codes = similarity.view(np.int32), raters.indices.view(np.uint32)  # an index without a sign is not looked at
-    given = (bits, raters.indptr, codes, raters.data, x, y, order, most, k, max(least, 1), np.float32(nothing), out)
+    given = (_fixed(similarity.view(np.int32)), rows, _fixed(x), _fixed(y), order, most, k, max(least, 1), out)
     spread(lambda start, stop: _means(*given, start, stop), len(x))
     return out
 
 
+def _fixed(array: Array) -> Array:
+    """The array, read-only as one from a file is, so that for both there is one kernel to compile."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 @part
 def _look(near: Ints) -> tuple[np.int32, np.int32, np.int32]:
-    """How many are above 0, what all those are above, and the highest."""
-    count, low, high = np.int32(0), np.uint32(0xFFFFFFFF), np.int32(0)
-    for one in near:
-        count += np.int32(one > 0)
-        low = np.uint32(min(low, np.uint32(one - np.int32(1))))  # of 0 and below that is more than of any above
-        high = np.int32(max(high, one))
+    """How many are above 0, a bound that just these are above, and the highest."""
+    count, low, high = np.int32(0), END, np.int32(0)
+    for at in range(len(near)):
+        count += np.int32(near[at] > 0)
+        low = np.uint32(min(low, np.uint32(near[at] - np.int32(1))))  # what is not above 0 comes out above all others
+        high = np.int32(max(high, near[at]))
     return count, np.int32(low), high
 
 
 @part
 def _above(near: Ints, bound: np.int32) -> np.int32:
+    """How many are above the bound."""
     count = np.int32(0)
-    for one in near:
-        count += np.int32(one > bound)
+    for at in range(len(near)):
+        count += np.int32(near[at] > bound)
     return count
+
+
+@part
+def _cut(near: Ints, k: int, count: np.int32, low: np.int32, high: np.int32) -> tuple[np.int32, np.int32]:
+    """The lowest bound that at most k are above, and how many are: if fewer, then others of the k are equal to it.
+
+    Found by halves, between a bound that ``count`` are above and one that none is. One that k are above will do.
+    """
+    taken = np.int32(0)
+    if count <= k:
+        return np.int32(0), count
+    while taken < k and high - low > 1:
+        middle = np.int32(low + (high - low) // 2)
+        above = _above(near, middle)
+        if above > k:
+            low = middle
+        else:
+            high, taken = middle, above
+    return high, taken
 
 
 @kernel
 def _means(
     bits: Ints,
-    indptr: Ints,
-    codes: Codes,
-    values: Floats,
+    raters: Csr,
     x: Ints,
     y: Ints,
     order: Longs,
     most: int,
     k: int,
     least: int,
-    nothing: np.float32,
     out: Floats,
     start: int,
     stop: int,
 ) -> None:
-    """``bits`` (rows, columns) are those of the similarities: above 0 they are in the order of the numbers.
-
-    The k highest are those above a bound, which is found by halves; it may need some of those that are equal to it.
-    """
+    """``bits`` (rows, columns) are those of similarities: above 0 they are in the order of the numbers."""
+    indptr, codes, values = raters
     nearest = np.empty(most, np.int32)
-    shares = nearest.view(np.float32)
     for pair in order[start:stop]:
-        out[pair] = nothing
         if x[pair] < 0 or y[pair] < 0:
             continue
         row, first, last = bits[x[pair]], indptr[y[pair]], indptr[y[pair] + 1]
-        near, share, said = nearest[: last - first], shares[: last - first], values[first:last]
+        near, said = nearest[: last - first], values[first:last]
         for at in range(len(near)):
             near[at] = row[codes[first + at]]
         count, low, high = _look(near)
-        if count < least:
+        wanted = min(k, int(count))
+        if wanted < least:
             continue
-        taken = 0
-        if count <= k:
-            high, taken = np.int32(0), count
-        while taken < min(k, count) and high - low > 1:
-            middle = np.int32(low + (high - low) // 2)
-            above = _above(near, middle)
-            if above > k:
-                low = middle
-            else:
-                high, taken = middle, above
-        weight, total = 0.0, 0.0
+        bound, taken = _cut(near, k, count, low, high)
+        weight, total, share, lacking = 0.0, 0.0, near.view(np.float32), wanted - taken
         for at in range(len(near)):
-            mine = np.float64(share[at] if near[at] > high else np.float32(0))
+            mine = np.float64(share[at] if near[at] > bound else np.float32(0))
             weight += mine
             total += mine * said[at]
         for at in range(len(near)):
-            if taken >= min(k, count):
+            if lacking <= 0:
                 break
-            if near[at] == high:
+            if near[at] == bound:
                 weight += share[at]
                 total += np.float64(share[at]) * said[at]
-                taken += 1
+                lacking -= 1
         out[pair] = total / weight

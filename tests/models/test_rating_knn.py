@@ -11,11 +11,12 @@ from scipy.sparse import csr_matrix
 
 from recli.errors import Exit, RecliError
 from recli.interactions import Interactions, Queries, encode, order_within
-from recli.kernels import pairwise, threads
+from recli.kernels import pairwise, ratingknn, threads
 from recli.metrics.rating import mae, rmse
 from recli.model import Run
 from recli.models.rating.baseline import Baseline
 from recli.models.rating.knn import KNN
+from recli.models.store import pack, unpack
 from recli.ranking import top_k
 from recli.sources import read
 from tests.checks import tiny
@@ -198,6 +199,44 @@ def test_one_pair_after_the_other(normalization: str, measure: str, user_based: 
         pairs = scorer.score_pairs(queries(users), items)
     np.testing.assert_allclose(scores, expected, rtol=2e-5)
     np.testing.assert_allclose(pairs, expected.ravel(), rtol=2e-5)
+
+
+@pytest.mark.parametrize("k", [1, 7, 40, 300])
+@pytest.mark.parametrize("digits", [1, 7])
+def test_the_nearest_of_many_are_those_that_come_first_when_sorted(digits: int, k: int) -> None:
+    """Similarities of a digit are full of ties, and a third of all is not above 0."""
+    rng = np.random.default_rng(1)
+    alike = rng.uniform(-0.5, 1, (30, 400)).round(digits).astype(np.float32)
+    rated = rng.random((50, 400)) < np.linspace(0, 1, 50)[:, np.newaxis]
+    raters = csr_matrix(np.where(rated, rng.integers(1, 6, rated.shape), 0).astype(np.float32))
+    x, y = (codes.ravel().astype(np.int32) for codes in np.indices((30, 50)))
+    expected = np.full((30, 50), -1.0)
+    for i, j in np.ndindex(30, 50):
+        near = sorted((-float(alike[i, v]), v) for v in raters[j].indices if alike[i, v] > 0)[:k]
+        if len(near) >= 3:
+            expected[i, j] = np.average([raters[j, v] for _, v in near], weights=[-s for s, _ in near])
+    with threads(1):
+        found = ratingknn.means(alike, raters, x, y, k, 3, -1.0)
+    np.testing.assert_allclose(found, expected.ravel(), rtol=1e-6)
+    with threads(3):
+        mixed = rng.permutation(len(x))
+        assert ratingknn.means(alike, raters, x[mixed], y[mixed], k, 3, -1.0).tobytes() == found[mixed].tobytes()
+
+
+@pytest.mark.parametrize("user_based", [True, False])
+def test_what_comes_from_a_file_needs_no_other_kernel(user_based: bool) -> None:
+    """Its arrays are read-only."""
+    data = once()
+    scorer = KNN(user_based=user_based).fit(data, Run())
+    scores = scorer.score(data.queries())
+    compiled = len(ratingknn._means.signatures)  # type: ignore[attr-defined]
+    arrays, meta = pack(scorer)
+    for array in arrays.values():
+        array.flags.writeable = False
+    loaded = unpack(arrays, meta)
+    assert loaded.score(data.queries()).tobytes() == scores.tobytes()
+    assert loaded.score_pairs(queries(np.array([0], np.int32)), np.array([0], np.int32)) == scores[0, 0]
+    assert len(ratingknn._means.signatures) == compiled  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("measure", ["msd", "cosine", "pearson", "pearson_baseline"])

@@ -9,6 +9,7 @@ import numpy as np
 
 from recli.errors import Exit, RecliError
 from recli.model import param
+from recli.models.rating.ratings import ratings_of
 from recli.scorers import shaped
 
 if TYPE_CHECKING:
@@ -81,14 +82,16 @@ class Baseline:
     reg_weight: float = param(0.02, "sgd: regularisation of the biases in each step", least=0)
 
     def fit(self, data: Interactions, run: Run) -> Biases:
-        """Take the mean off, and find what of the rest is the user's and what the item's."""
-        if data.rating is None:
-            hint = "--rating-col says which column holds it, where the source is read"
-            raise RecliError(Exit.DATA, "the table has no rating to learn from", hint=hint)
-        mean = data.rating.mean(dtype=np.float64)
+        """Take the mean off, and find what of the rest is the user's and what the item's.
+
+        Raises:
+            RecliError: there are no ratings (exit 3); they diverge (exit 6).
+        """
+        ratings = ratings_of(data)
+        mean = ratings.mean(dtype=np.float64)
         solve = self._als if self.solver == "als" else self._sgd
         with np.errstate(over="ignore"):
-            user, item = (biases.astype(np.float32) for biases in solve(data, data.rating - mean, run))
+            user, item = (biases.astype(np.float32) for biases in solve(data, ratings - mean, run))
         if not (np.isfinite(user).all() and np.isfinite(item).all()):
             step = f"lower learning_rate={self.learning_rate:g}" if self.solver == "sgd" else None
             raise RecliError(Exit.DIVERGED, "the biases became infinite or NaN", hint=step)

@@ -41,7 +41,7 @@ class CoClusters:
     def score(self, queries: Queries) -> Floats:
         """The row of each query's cluster, a number for each item's, and the means."""
         rows = self.joint[_at(queries.user, self.user_cluster, -1)]
-        scores: Floats = rows[:, self.item_cluster] + _at(queries.user, self.user, 0)[:, np.newaxis]
+        scores: Floats = np.take(rows, self.item_cluster, axis=1) + _at(queries.user, self.user, 0)[:, np.newaxis]
         return scores + self.item
 
     def score_pairs(self, queries: Queries, items: Ints) -> Floats:

@@ -47,21 +47,6 @@ class Neighbors:
     k: int
     min_k: int
 
-    @cached_property
-    def by_item(self) -> csr_matrix:
-        """Items × users: the ratings by item."""
-        return self.ratings.tocsc().T
-
-    @property
-    def nothing(self) -> float:
-        """What stands for the mean over too few neighbours."""
-        return -np.inf if self.normalization == "none" else 0.0
-
-    def level(self, values: Floats, codes: Ints) -> Floats:
-        """The values of users, or of items, at ``codes``; what a stranger has is put last."""
-        stranger = np.float32(0 if self.normalization == "baseline" else -np.inf)
-        return np.append(values, stranger)[codes]
-
     def score(self, queries: Queries) -> Floats:
         """Each user with each item."""
         n, n_items = len(queries), len(self.item)
@@ -69,18 +54,29 @@ class Neighbors:
         return self._pairs(users, items).reshape(n, n_items)
 
     def score_pairs(self, queries: Queries, items: Ints) -> Floats:
-        """The nearest of those who have rated."""
+        """A mean and two levels."""
         return self._pairs(queries.user, items)
 
     def _pairs(self, users: Ints, items: Ints) -> Floats:
+        """Users and items may be -1."""
+        level = np.float32(self.mean) + self._level(self.user, users) + self._level(self.item, items)
+        return self.above(users, items) + level
+
+    def _level(self, values: Floats, codes: Ints) -> Floats:
+        """The values of users, or of items, at ``codes``; what a stranger has is put last."""
+        stranger = np.float32(0 if self.normalization == "baseline" else -np.inf)
+        return np.append(values, stranger)[codes]
+
+    def above(self, users: Ints, items: Ints) -> Floats:
+        """By how much the rating of each pair is above the level (pairs,): who the neighbours are decides."""
+        raise NotImplementedError
+
+    def means(self, similarity: Floats, raters: csr_matrix, x: Ints, y: Ints) -> Floats:
+        """Of the raters in row ``y`` of ``raters`` those nearest to ``x`` (pairs,)."""
         from recli.kernels import ratingknn
 
-        by_item = isinstance(self, ItemNeighbors)
-        x, y, raters = (items, users, self.ratings) if by_item else (users, items, self.by_item)
-        means = ratingknn.means(self.similarity, raters, x, y, self.k, self.min_k, self.nothing)
-        means *= self.scale[x]
-        means += np.float32(self.mean) + self.level(self.user, users) + self.level(self.item, items)
-        return means
+        nothing = -np.inf if self.normalization == "none" else 0.0
+        return ratingknn.means(similarity, raters, x, y, self.k, self.min_k, nothing)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +86,15 @@ class UserNeighbors(Neighbors):
     similarity: Floats = shaped("users users")
     scale: Floats = shaped("users")
 
+    @cached_property
+    def by_item(self) -> csr_matrix:
+        """Items × users: the ratings by item."""
+        return self.ratings.tocsc().T
+
+    def above(self, users: Ints, items: Ints) -> Floats:
+        """The nearest of those who have rated the item."""
+        return self.means(self.similarity, self.by_item, users, items) * self.scale[users]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ItemNeighbors(Neighbors):
@@ -97,6 +102,10 @@ class ItemNeighbors(Neighbors):
 
     similarity: Floats = shaped("items items")
     scale: Floats = shaped("items")
+
+    def above(self, users: Ints, items: Ints) -> Floats:
+        """The nearest of those that the user has rated."""
+        return self.means(self.similarity, self.ratings, items, users) * self.scale[items]
 
 
 @dataclass(frozen=True, kw_only=True)
