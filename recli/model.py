@@ -6,17 +6,29 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from math import isfinite
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, get_args, get_origin, get_type_hints
 
 from recli.errors import Exit, RecliError, nearest
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from recli.interactions import Interactions
     from recli.scorers import Factors, Floats, Ints, Scorer
+
+    Array = NDArray[Any]
 
 
 def _silent(done: int, total: int, note: str) -> None:
     """Progress that nobody watches."""
+
+
+def _unlogged(epoch: int, values: Mapping[str, float]) -> None:
+    """A log that nobody keeps."""
+
+
+def _untold(facts: Mapping[str, float]) -> None:
+    """What nobody wants to know."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,22 +52,52 @@ class Start:
                 new[codes >= 0] = rows[codes[codes >= 0]]
 
 
+class Checkpoint(Protocol):
+    """Where the state of a training is kept: arrays by name, and what JSON can hold; saved every so many epochs."""
+
+    @property
+    def every(self) -> int:
+        """The epochs from one saving to the next."""
+        ...
+
+    def load(self) -> tuple[Mapping[str, Array], Mapping[str, Any]] | None:
+        """The state to go on from; None to begin at the beginning."""
+        ...
+
+    def save(self, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:
+        """Keep a state in place of the one before; on return it is safe."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """How to fit, not what: the seed, the threads, the device, what to start from and who is told of progress."""
+    """How to fit, not what: the seed, the threads, the device, what to start from and who is told of progress.
+
+    Of networks alone: ``validate`` rates a scorer, higher is better; it is asked every ``eval_every`` epochs, and after
+    ``patience`` answers in a row that are no better than the best, training stops. ``time_budget`` is in seconds.
+    ``log`` is called once an epoch, counted from 1, with ``loss``, ``learning_rate`` and, where it was asked,
+    ``valid``; ``finished`` in the end, with ``epochs`` and, of the best, ``best_epoch`` and ``valid``.
+    """
 
     seed: int = 2020
     threads: int = 1
     device: str = "cpu"
     start: Start | None = None
     progress: Callable[[int, int, str], None] = _silent
+    validate: Callable[[Scorer], float] | None = None
+    patience: int = 10
+    eval_every: int = 1
+    checkpoint: Checkpoint | None = None
+    time_budget: float | None = None
+    log: Callable[[int, Mapping[str, float]], None] = _unlogged
+    finished: Callable[[Mapping[str, float]], None] = _untold
 
 
 class Model(Protocol):
     """A frozen, keyword-only dataclass: its fields are its hyper-parameters, and that is all it holds.
 
     A class variable ``takes`` says what else it makes use of: "weights" of events, a "start", the tables of
-    each "user" and "item".
+    each "user" and "item", "training" in epochs with all that a `Run` says of it.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -66,10 +108,17 @@ class Model(Protocol):
 
 
 def param(
-    default: Any, doc: str, *, above: float | None = None, least: float | None = None, one_of: Sequence[str] = ()
+    default: Any,
+    doc: str,
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    below: float | None = None,
+    one_of: Sequence[str] = (),
 ) -> Any:
     """A hyper-parameter: its default, its line of documentation and the values it may take."""
-    return field(default=default, metadata={"doc": doc, "above": above, "least": least, "one_of": tuple(one_of)})
+    limits = {"above": above, "least": least, "below": below, "one_of": tuple(one_of)}
+    return field(default=default, metadata={"doc": doc, **limits})
 
 
 def configure(cls: type, given: Mapping[str, Any]) -> Any:
@@ -108,6 +157,10 @@ def parse(assignments: Sequence[str]) -> dict[str, Any]:
 
 
 def _typed(name: str, value: Any, kind: Any) -> Any:
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple):
+            raise RecliError(Exit.USAGE, f"{name} takes a list such as [128, 64], not {value!r}")
+        return tuple(_typed(name, one, get_args(kind)[0]) for one in value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind is int and isinstance(value, float) and value.is_integer():
@@ -123,6 +176,10 @@ _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 
 def _check_range(name: str, value: Any, limits: Any) -> None:
+    if isinstance(value, tuple):
+        for one in value:
+            _check_range(name, one, limits)
+        return
     if limits.get("one_of") and value not in limits["one_of"]:
         raise RecliError(Exit.USAGE, f"{name} cannot be {value!r}", hint=nearest(str(value), limits["one_of"]))
     if isinstance(value, float) and not isfinite(value):
@@ -131,3 +188,5 @@ def _check_range(name: str, value: Any, limits: Any) -> None:
         raise RecliError(Exit.USAGE, f"{name} must be above {limits['above']:g}, not {value:g}")
     if limits.get("least") is not None and not value >= limits["least"]:
         raise RecliError(Exit.USAGE, f"{name} must be at least {limits['least']:g}, not {value:g}")
+    if limits.get("below") is not None and not value < limits["below"]:
+        raise RecliError(Exit.USAGE, f"{name} must be below {limits['below']:g}, not {value:g}")

@@ -65,8 +65,13 @@ def shaped(shape: str, *, default: Any = MISSING, dtype: type[np.generic] = np.f
     return field(default=default, metadata={"shape": tuple(shape.split()), "dtype": np.dtype(dtype)})
 
 
+def length(name: str) -> Any:
+    """A field that holds the length which ``name`` stands for, such as "items", where no array has it."""
+    return field(metadata={"length": name})
+
+
 def dimensions(scorer: Any) -> dict[str, int]:
-    """The length that each name of a scorer's `shaped` fields stands for.
+    """The length that each name of a scorer's `shaped` and `length` fields stands for.
 
     Raises:
         ValueError: an array is of another type, or does not fit the others.
@@ -74,6 +79,8 @@ def dimensions(scorer: Any) -> dict[str, int]:
     lengths: dict[str, int] = {}
     for f in fields(scorer):
         array = getattr(scorer, f.name)
+        if "length" in f.metadata:
+            lengths[f.metadata["length"]] = array
         if "shape" not in f.metadata or array is None:
             continue
         names, dtype = f.metadata["shape"], f.metadata["dtype"]

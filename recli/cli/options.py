@@ -61,11 +61,16 @@ def takes(*groups: Callable[..., Any]) -> Callable[[Callable[..., None]], Callab
             for n, kind in _CONSOLE.items()
         ]
 
+        def call(console: Console, given: dict[str, Any], **ready: Any) -> None:
+            """The command with the options ``given``; what is ``ready`` takes the place of a group's value."""
+            asked = {group: ps for group, ps in shared.items() if group.__name__ not in ready}
+            values = {group.__name__: group(**{p.name: given.pop(p.name) for p in ps}) for group, ps in asked.items()}
+            command(console=console, **given, **(values | ready))
+
         def run(context: typer.Context, **given: Any) -> None:
             out = begin(name, **{n: given.pop(n) for n in _CONSOLE})
             out.usage = f"{context.get_usage()}\n{context.command.epilog}"
-            values = {group.__name__: group(**{p.name: given.pop(p.name) for p in ps}) for group, ps in shared.items()}
-            command(console=out, **given, **values)
+            call(out, given)
             out.end()
 
         context = Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context)
@@ -75,6 +80,7 @@ def takes(*groups: Callable[..., Any]) -> Callable[[Callable[..., None]], Callab
         )
         run.__annotations__ = {p.name: p.annotation for p in everything}
         run.__doc__ = command.__doc__
+        run.call = call  # type: ignore[attr-defined]
         return run
 
     return wrap
@@ -97,6 +103,8 @@ def begin(
     for name in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
         os.environ[f"{name}_NUM_THREADS"] = count
     os.environ["POLARS_MAX_THREADS"] = count
+    # Threads of torch's that wait for each other by spinning take tens of times as long on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     console = Console(command, quiet=quiet, verbose=verbose)
     notices.listeners[:] = [console.waiting]
     return console

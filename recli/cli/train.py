@@ -7,11 +7,13 @@ import typer
 
 from recli.cli import options as opt
 from recli.cli.console import Console
+from recli.cli.logs import Logs
 
 if TYPE_CHECKING:
     from recli.pipeline.events import Source
 
 EXAMPLE = "Example: recli train ml-100k.split.parquet --model ease -p reg_weight=500"
+DEVICES = ("auto", "cpu", "cuda", "mps")
 FIT_ON = {"train": ("train",), "train,valid": ("train", "valid"), "all": ("train", "valid", "test")}
 
 
@@ -45,6 +47,39 @@ def command(
         Path | None, typer.Option("--item-table", metavar="FILE", help="The items' table, if not the split's.")
     ] = None,
     seed: opt.Seed = 2020,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="|".join(DEVICES), help="Networks: where to train; default: auto.")
+    ] = None,
+    valid_metric: Annotated[
+        str | None,
+        typer.Option("--valid-metric", metavar="M@K|none", help="Networks: stop by it; default: ndcg@10."),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option("--patience", metavar="N", min=1, help="Stop after so many values no better; default: 10."),
+    ] = None,
+    eval_every: Annotated[
+        int | None, typer.Option("--eval-every", metavar="N", min=1, help="Epochs between values; default: 1.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", metavar="FILE.npz", help="Keep the state of the training there.")
+    ] = None,
+    checkpoint_every: Annotated[
+        int | None, typer.Option("--checkpoint-every", metavar="N", min=1, help="Epochs between them; default: 1.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint, if it is there.")] = False,
+    time_budget: Annotated[
+        str | None, typer.Option("--time-budget", metavar="30m", help="Stop training after so long (s, m, h, d).")
+    ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option("--tensorboard", metavar="DIR", help="Networks: log every epoch for TensorBoard.")
+    ] = None,
+    embedding_projector: Annotated[
+        bool, typer.Option("--embedding-projector", help="And the items' vectors, once the model is there.")
+    ] = False,
+    log: Annotated[
+        str | None, typer.Option("--log", metavar="FILE.jsonl", help="Networks: log every epoch as a line of JSON.")
+    ] = None,
 ) -> None:
     """Fit one model on the train part of a split, or on a whole table.
 
@@ -52,22 +87,49 @@ def command(
     COL:view=1,buy=5 words, each for so much; without COL: the one column that has them. An event's weight is what the
     model counts it for; those of a user and an item add up. What recommend --history gives weighs by the same column
     where it has it, else 1, and is not aged.
+
+    Networks are validated on the valid part, and the best epoch is kept. With --checkpoint, SIGINT and SIGTERM end the
+    training once its state is written, and SIGUSR1 has it written.
     """
     from recli.models import catalog
 
     catalog.find(model)
     opt.choice("--fit-on", fit_on, tuple(FIT_ON))
+    if device is not None:
+        opt.choice("--device", device, DEVICES)
     paths = opt.inputs_of(console, inputs, making.path)
+    opt.names_each("--log", log, len(paths))
+    opt.names_each("--checkpoint", None if checkpoint is None else str(checkpoint), len(paths))
     from dataclasses import replace
 
     from recli.model import Run, parse
     from recli.pipeline.train import train
-    from recli.pipeline.weighing import Weighing
+    from recli.pipeline.training import Training
+    from recli.pipeline.weighing import Weighing, seconds
 
     tables = {"user": user_table, "item": item_table}
     source = replace(source, companions={role: file for role, file in tables.items() if file is not None})
     weighing = Weighing.parse(weight, half_life)
     run = Run(seed=seed, threads=opt.thread_count(), progress=console.progress)
+    training = Training(
+        device=device,
+        valid_metric=valid_metric,
+        patience=patience,
+        eval_every=eval_every,
+        time_budget=None if time_budget is None else seconds("--time-budget", time_budget),
+        checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every,
+        resume=resume or None,
+    )
     given, out = parse(param or ()), making.output(console)
-    how: dict[str, Any] = {"fit_on": FIT_ON[fit_on], "weighing": weighing, "init": init}
-    opt.map_over(paths, making, lambda path: train(path, source, model, given, run, out, **how))
+    how: dict[str, Any] = {"fit_on": FIT_ON[fit_on], "weighing": weighing, "init": init, "training": training}
+    logs = Logs.of(model, given, seed, tensorboard, log, embedding_projector)
+
+    def one(path: Path) -> Path:
+        kept = logs.of_input(path)
+        made = train(path, source, model, given, run if kept is None else replace(run, log=kept), out, **how)
+        if embedding_projector:
+            logs.project(made, path, console.note)
+        return made
+
+    opt.map_over(paths, making, one)

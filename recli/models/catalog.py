@@ -170,6 +170,34 @@ CATALOG: Final[Mapping[str, Entry]] = {
         summary="an autoencoder of each item's ratings, of one hidden layer",
         task="rating",
     ),
+    "gmf": Entry(
+        path="recli.models.neural.neumf:NeuMF",
+        summary="matrix factorisation as a network learns it, with a weight for each number",
+        preset={"mlp_train": False},
+    ),
+    "mlp": Entry(
+        path="recli.models.neural.neumf:NeuMF",
+        summary="a perceptron over the rows of the user and the item",
+        preset={"mf_train": False},
+    ),
+    "multivae": Entry(
+        path="recli.models.autoencoder.multivae:MultiVAE",
+        summary="a variational autoencoder of histories",
+    ),
+    "multidae": Entry(
+        path="recli.models.autoencoder.multivae:MultiVAE",
+        summary="a denoising autoencoder of histories",
+        preset={"variational": False, "latent_dimension": 64},
+    ),
+    "lightgcn": Entry(
+        path="recli.models.graph.lightgcn:LightGCN", summary="rows smoothed over the graph of users and items"
+    ),
+    "bpr-torch": Entry(
+        path="recli.models.graph.lightgcn:LightGCN",
+        summary="bpr as RecBole trains it: Adam on batches, no regularisation",
+        preset={"n_layers": 0, "reg_weight": 0.0},
+    ),
+    "neumf": Entry(path="recli.models.neural.neumf:NeuMF", summary="the two together: neural matrix factorisation"),
 }
 
 

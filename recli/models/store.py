@@ -30,7 +30,8 @@ _SCALARS: Final[dict[str, tuple[type, ...]]] = {
 
 
 def pack(scorer: Scorer) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """A scorer's arrays by field name (a csr matrix as ``NAME.data``, ``NAME.indices``, ``NAME.indptr``), and the rest.
+    """A scorer's arrays by field name (a csr matrix as ``NAME.data``, ``NAME.indices``, ``NAME.indptr``; the weights of
+    a network, a field of the type ``Weights``, as ``NAME.KEY``), and the rest.
 
     The rest is ``{"scorer": "module:Class", "values": {field: scalar}, "sparse": {field: [rows, columns]}}``.
     """
@@ -47,6 +48,8 @@ def pack(scorer: Scorer) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         value = getattr(scorer, f.name)
         if isinstance(value, np.ndarray):
             arrays[f.name] = value
+        elif isinstance(value, Mapping):
+            arrays |= {f"{f.name}.{key}": array for key, array in value.items()}
         elif isinstance(value, csr_matrix):
             arrays |= {f"{f.name}.{part}": getattr(value, part) for part in ("data", "indices", "indptr")}
             sparse[f.name] = [int(length) for length in value.shape]
@@ -96,6 +99,8 @@ def _field(name: str, kind: Any, arrays: Arrays, values: Mapping[str, Any], spar
         return _csr(data, indices, indptr, sparse[name])
     if name in arrays:
         return np.ascontiguousarray(arrays[name])
+    if str(kind) == "Weights":
+        return {key.removeprefix(f"{name}."): array for key, array in arrays.items() if key.startswith(f"{name}.")}
     value = values[name]
     known = [_SCALARS.get(word, ()) for word in str(kind).split(" | ")]
     if not isinstance(value, sum(known, ())) or (isinstance(value, bool) and "bool" not in str(kind)):

@@ -41,15 +41,26 @@ def _nobody(*args: object) -> None:
     """A listener that is not there."""
 
 
+class Due(Exception):
+    """Work that a dry run leaves undone; ``target`` is what it would have made."""
+
+    def __init__(self, target: Path) -> None:
+        super().__init__(target)
+        self.target = target
+
+
 @dataclass(frozen=True, kw_only=True)
 class Output:
     """Where a step's result goes, what may be replaced, and who is told.
 
-    ``path`` may hold ``{name}`` and ``{fold}``; ``-`` hands the data to ``stream``. ``note`` takes lines for the user,
-    ``detail`` those for a user who asked for more, ``progress`` what is done of how much.
+    ``path`` may hold ``{name}`` and ``{fold}``; ``-`` hands the data to ``stream``. Without it the result goes into
+    ``folder``. ``note`` takes lines for the user, ``detail`` those for a user who asked for more, ``progress`` what is
+    done of how much. With ``dry_run`` work that is due is not done: `Due` says so.
     """
 
     path: str | None = None
+    folder: Path = Path()
+    dry_run: bool = False
     force: bool = False
     overwrite: bool = False
     stream: IO[bytes] | None = None
@@ -121,7 +132,7 @@ class Step:
             path = output.path.replace("{name}", self.name).replace("{kind}", self.kind)
             return Path(path.replace("{fold}", number))
         stem, dot, extension = self.suffix.rpartition(".")
-        return Path(f"{self.name}{stem}{self._tag()}{dot}{extension}")
+        return output.folder / f"{self.name}{stem}{self._tag()}{dot}{extension}"
 
     def describe(self) -> dict[str, Any]:
         """What a result that is printed, not written, says of itself."""
@@ -166,6 +177,7 @@ def perform(step: Step, output: Output, work: Callable[[], Product]) -> Path:
 
     Raises:
         RecliError: the target is an input, or something else than the step may replace (exit 2).
+        Due: it would be made, and this is a dry run.
     """
     if output.path == "-":
         if step.kind in ("model", "metrics"):
@@ -174,14 +186,19 @@ def perform(step: Step, output: Output, work: Callable[[], Product]) -> Path:
         _to_stream(work(), output)
         return Path("-")
     target = step.target(output)
+    if output.dry_run and not target.parent.is_dir():
+        raise Due(target)
     guard(target, [*(item.path for item in step.inputs), *step.also_read])
     output.claim(target)
     parents = tuple(_parent(item, target) for item in step.inputs)
     key = key_of(step.command, {**step.params, "kind": step.kind}, parents)
     if not is_stream(target) and target.exists() and _is_there(step, target, key, output):
-        _settle(target, step.inputs)
-        output.note(f"{target}: up to date")
+        if not output.dry_run:
+            _settle(target, step.inputs)
+            output.note(f"{target}: up to date")
         return target
+    if output.dry_run:
+        raise Due(target)
     started = time.perf_counter()
     product = work()
     modules = modules_of(step.modules, without=_NOT_RUN if step.reads_source else (*_NOT_RUN, "recli.sources"))

@@ -1,7 +1,7 @@
 """train: a split in, a model out."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from recli.pipeline.companions import companion
 from recli.pipeline.events import Events, Source, open_events
 from recli.pipeline.start import open_old, start_from
 from recli.pipeline.step import Input, Output, Product, Step, perform
+from recli.pipeline.training import DEFAULTS, CheckpointFile, Training, modules, prepared
 from recli.pipeline.weighing import UNWEIGHED, Weighing, located
 from recli.schema import KEYS, PARTS
 
@@ -35,17 +36,22 @@ def train(
     fit_on: Sequence[str] = ("train",),
     weighing: Weighing = UNWEIGHED,
     init: Path | None = None,
+    training: Training = Training(),  # noqa: B008 -- frozen
 ) -> Path:
     """Fit one model on the named parts of a split, or on a plain table; from the older model ``init``, if there is one.
 
     Raises:
-        RecliError: it takes no weights, or cannot start from another (exit 2).
+        RecliError: it takes no weights, cannot start from another, or is no network and ``training`` asks (exit 2).
     """
     chosen = catalog.resolve(model_name)
     events = open_events(path, source).of_interactions()
     model = configure(chosen.cls, {**chosen.preset, **given})
     usual = configure(chosen.cls, chosen.preset)
-    _check_takes(chosen, model, weighing, init, source.companions)
+    _check_takes(chosen, model, weighing, init, source.companions, training)
+    metric = None
+    if is_network := "training" in getattr(chosen.cls, "takes", ()):
+        run = replace(run, device=training.on_device())
+        metric = training.metric(events, tuple(fit_on))
     tables = _tables(chosen, events)
     old = None if init is None else open_old(init, chosen)
     sources_read = [item for item in events.inputs if item.role == "source"]
@@ -62,13 +68,16 @@ def train(
         **{f"p.{name}": value for name, value in asdict(model).items()},
         **events.source.params(),
         **weighing.params(),
+        **(training.params(metric) if is_network else {}),
         **({} if old is None else {"init": old.digest}),
         **{f"{role}_table": tables[role].inputs[0].sha256 for role in source.companions},
     }
-    defaults = {"on": "split", "fit_on": ["train"], "seed": Run.seed} | {f"p.{k}": v for k, v in asdict(usual).items()}
+    defaults = {"on": "split", "fit_on": ["train"], "seed": Run.seed, **DEFAULTS} | {
+        f"p.{k}": v for k, v in asdict(usual).items()
+    }
 
     def work() -> Product:
-        return _fit(events, chosen, model, run, fit_on, weighing, old, tables)
+        return _fit(events, chosen, model, fit_on, weighing, old, tables, trained)
 
     inputs = [item for item in events.inputs if item.role in ("split", "source")]
     inputs += [replace(table.inputs[0], role=role) for role, table in tables.items()]
@@ -78,6 +87,13 @@ def train(
         from recli.artifact import sha256_of
 
         inputs.append(Input(role="code", path=chosen.source, sha256=sha256_of(chosen.source)))
+    kept = CheckpointFile.of(training, events, params, inputs, output)
+
+    def trained(data: Interactions) -> tuple[Run, dict[str, Any]]:
+        if not is_network:
+            return run, {}
+        return prepared(run, training, events, data, metric, kept, output)
+
     step = Step(
         command="train",
         kind="model",
@@ -87,17 +103,27 @@ def train(
         defaults=defaults,
         unnamed=("model", "threads", "device", *events.source.params()),
         inputs=inputs,
-        modules=["recli.pipeline.train", chosen.module],
+        modules=["recli.pipeline.train", chosen.module, *modules(metric)],
         fold=events.fold,
     )
     return perform(step, output, work)
 
 
 def _check_takes(
-    chosen: catalog.Chosen, model: Any, weighing: Weighing, init: Path | None, tables: Mapping[str, Path]
+    chosen: catalog.Chosen,
+    model: Any,
+    weighing: Weighing,
+    init: Path | None,
+    tables: Mapping[str, Path],
+    training: Training,
 ) -> None:
     """Refuse what the model makes no use of (exit 2)."""
-    asked = {"weights": ("takes no weights of events", weighing.params()), "start": ("cannot start from another", init)}
+    options = training.given()
+    asked: dict[str, tuple[str, Any]] = {
+        "weights": ("takes no weights of events", weighing.params()),
+        "start": ("cannot start from another", init),
+        "training": (f"is no network, and takes no {', '.join(options)}", options),
+    }
     asked |= {role: (f"reads no table of {role}s", tables.get(role)) for role in KEYS}
     for what, (message, given) in asked.items():
         if given and what not in getattr(chosen.cls, "takes", ()):
@@ -130,11 +156,11 @@ def _fit(
     events: Events,
     chosen: catalog.Chosen,
     model: Any,
-    run: Run,
     fit_on: Sequence[str],
     weighing: Weighing,
     old: Artifact | None,
     tables: Mapping[str, Events],
+    trained: Callable[[Interactions], tuple[Run, dict[str, Any]]],
 ) -> Product:
     frame = events.part(*fit_on)
     if frame.is_empty():
@@ -142,6 +168,7 @@ def _fit(
         raise RecliError(Exit.DATA, f"there is no row to fit on in {parts}", where=events.path)
     frame, weighed = _weighed(frame, weighing, events.path)
     data = Interactions.of(frame, {role: table.table.frame for role, table in tables.items()})
+    run, done = trained(data)
     if old is not None:
         run = replace(run, start=start_from(old, model, data.users, data.items))
     started = time.perf_counter()
@@ -162,10 +189,19 @@ def _fit(
         "items": data.n_items,
         "interactions": len(data),
         **weighed,
+        **({"training": done} if done else {}),
     }
     if chosen.task == "rating" and data.rating is not None:
         rating = data.rating.astype(np.float64)
         more["rating"] = {"low": float(rating.min()), "mean": float(rating.mean()), "high": float(rating.max())}
     known = "".join(f", the table of {role}s" for role in tables)
     what = f"{chosen.name} on {len(data):,} interactions{known} ({data.n_users:,} users, {data.n_items:,} items)"
-    return Product(payload=payload, more=more, summary=f"{what}, fit {seconds:.2f} s")
+    return Product(payload=payload, more=more, summary=f"{what}{_trained(done)}, fit {seconds:.2f} s")
+
+
+def _trained(done: Mapping[str, Any]) -> str:
+    """What a network's training says of itself: its epochs, and the best of them."""
+    best = [
+        f", {name} {value:.4f} on valid in epoch {done['best_epoch']}" for name, value in done.items() if "@" in name
+    ]
+    return f", {done['epochs']} epochs{''.join(best)}" if done else ""

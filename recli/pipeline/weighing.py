@@ -42,7 +42,8 @@ class Weighing:
             RecliError: another form, a weight below 0, or a time of nothing (exit 2).
         """
         column, values = (None, {}) if weight is None else _parse(weight)
-        return cls(column=column, values=values, half_life=None if half_life is None else _seconds(half_life))
+        lasting = None if half_life is None else seconds("--half-life", half_life)
+        return cls(column=column, values=values, half_life=lasting)
 
     @property
     def of_columns(self) -> bool:
@@ -150,13 +151,18 @@ def _number(text: str) -> float:
         return float("nan")
 
 
-def _seconds(text: str) -> float:
+def seconds(option: str, text: str) -> float:
+    """A time such as ``30d``, in seconds.
+
+    Raises:
+        RecliError: another form, or a time of nothing (exit 2).
+    """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)
-    seconds = float(found[1]) * SECONDS[found[2]] if found else 0.0
-    if not (found and 0 < seconds < float("inf")):
+    value = float(found[1]) * SECONDS[found[2]] if found else 0.0
+    if not (found and 0 < value < float("inf")):
         hint = "a number and s, m, h, d or w, such as 30d"
-        raise RecliError(Exit.USAGE, f"--half-life takes a time above 0, not {text!r}", hint=hint)
-    return seconds
+        raise RecliError(Exit.USAGE, f"{option} takes a time above 0, not {text!r}", hint=hint)
+    return value
 
 
 def _column_of(values: Mapping[str, float], events: pl.DataFrame) -> str:

@@ -1,0 +1,39 @@
+"""The hyper-parameters that networks share. No torch."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from recli.model import param
+
+LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
+SCHEDULERS = ("constant", "step", "exponential", "linear", "cosine")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """How a network is trained, with RecBole's names and defaults."""
+
+    takes: ClassVar[tuple[str, ...]] = ("training",)
+
+    epochs: int = param(300, "times that every event is taken, at most", least=1)
+    train_batch_size: int = param(2048, "examples in a step", least=1)
+    learner: str = param("adam", "the optimizer", one_of=LEARNERS)
+    learning_rate: float = param(0.001, "size of the first steps", above=0)
+    weight_decay: float = param(0.0, "how much the optimizer pulls every number to 0", least=0)
+    clip_grad_norm: float = param(0.0, "the gradient's greatest length; 0: no limit", least=0)
+    scheduler: str = param("constant", "how the learning rate changes with the epochs", one_of=SCHEDULERS)
+    warmup_epochs: int = param(0, "epochs in which the learning rate rises to its value", least=0)
+    decay_epochs: int = param(10, "step: epochs from one change to the next", least=1)
+    decay_rate: float = param(0.1, "step, exponential: what the learning rate is multiplied by", above=0)
+    enable_amp: bool = param(False, "compute in bfloat16 where that is safe")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampled(Trained):
+    """A network that is trained on events beside items drawn at random that the user did not take."""
+
+    train_neg_sample_num: int = param(1, "negatives of an event", least=1)
+    neg_sampling: str = param("uniform", "how negatives are drawn", one_of=("uniform", "popularity"))
+    neg_exponent: float = param(1.0, "popularity: the power of an item's users that it is drawn by", least=0)
+    neg_dynamic: bool = param(False, "of candidates that are drawn, take the one that scores highest")
+    neg_candidate_num: int = param(8, "dynamic: candidates of a negative", least=1)

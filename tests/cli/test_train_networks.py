@@ -1,0 +1,124 @@
+"""recli train of networks: validation, early stopping, checkpoints, and what is refused."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Runner
+
+SMALL = ["-p", "mf_embedding_size=8", "-p", "mlp_embedding_size=8", "-p", "mlp_hidden_size=[8]"]
+
+
+@pytest.fixture
+def split(recli: Runner, sample: Path, tmp_path: Path) -> Path:
+    assert recli("split", sample, "-o", "s.split.parquet").returncode == 0
+    return tmp_path / "s.split.parquet"
+
+
+def header(recli: Runner, file: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(recli("show", file, "--json").stdout)
+    return document.get("header", document)
+
+
+def test_the_best_epoch_is_kept_and_its_value_is_that_of_evaluate(recli: Runner, split: Path) -> None:
+    train = ["train", split, "--model", "neumf", *SMALL, "-p", "epochs=30", "-p", "learning_rate=0.01"]
+    done = recli(*train, "--valid-metric", "recall@5", "--patience", "2", "-o", "m.npz")
+    assert done.returncode == 0, done.stderr
+    training = header(recli, "m.npz")["training"]
+    assert training["best_epoch"] == training["epochs"] - 2 or training["epochs"] == 30
+    assert f"recall@5 {training['recall@5']:.4f} on valid in epoch {training['best_epoch']}" in done.stderr
+    measured = recli("evaluate", "m.npz", "--phase", "valid", "--metrics", "recall@5", "--json")
+    assert json.loads(measured.stdout)["metrics"]["recall@5"]["value"] == training["recall@5"]
+    assert "up to date" in recli(*train, "--valid-metric", "recall@5", "--patience", "2", "-o", "m.npz").stderr
+
+
+def test_without_a_valid_part_all_epochs_are_run_and_it_says_so(recli: Runner, sample: Path) -> None:
+    done = recli("train", sample, "--model", "gmf", "-p", "epochs=3", "-o", "m.npz")
+    assert done.returncode == 0, done.stderr
+    assert "not validated, so all epochs are run: there is no valid part" in done.stderr
+    assert header(recli, "m.npz")["training"] == {"epochs": 3}
+
+
+def kill_when(command: list[str], folder: Path, file: Path, number: int, wait: float) -> int:
+    """Send a signal to a process so long after it wrote a file (again); returns how it ended."""
+    before = file.stat().st_mtime_ns if file.exists() else 0
+    started = subprocess.Popen([sys.executable, "-m", "recli", *command], cwd=folder, stderr=subprocess.DEVNULL)
+    while started.poll() is None and (not file.exists() or file.stat().st_mtime_ns == before):
+        time.sleep(0.01)
+    time.sleep(wait)
+    if started.poll() is None:
+        os.kill(started.pid, number)
+    return started.wait(60)
+
+
+@pytest.mark.slow
+def test_killed_at_random_it_goes_on_to_the_same_bytes(recli: Runner, split: Path, tmp_path: Path) -> None:
+    train = ["train", str(split), "--model", "neumf", *SMALL, "-p", "epochs=40", "-j1"]
+    train += ["-p", "train_batch_size=256", "--patience", "1000", "--eval-every", "7"]
+    assert recli(*train, "-o", "whole.npz").returncode == 0
+    resumed = [*train, "-o", "rest.npz", "--checkpoint", "c.npz", "--resume"]
+    checkpoint, ends = tmp_path / "c.npz", []
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL, signal.SIGINT):
+        if (tmp_path / "rest.npz").exists():
+            break
+        ends.append(kill_when(resumed, tmp_path, checkpoint, number, random.random() / 2))
+    assert ends[0] == -signal.SIGKILL
+    done = recli(*resumed)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "rest.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
+    assert recli("check", "c.npz").returncode == 0
+
+
+def test_a_checkpoint_of_another_training_is_refused_with_the_difference(recli: Runner, split: Path) -> None:
+    train = ["train", split, "--model", "gmf", "-o", "m.npz", "--checkpoint", "c.npz"]
+    assert recli(*train, "-p", "epochs=2").returncode == 0
+    other = recli(*train, "-p", "epochs=3", "--resume")
+    assert other.returncode == 2
+    assert "c.npz: is the checkpoint of another training: epochs is 3 here and 2 there" in other.stderr
+    assert recli("split", split.parent / "s.split.parquet", "-o", "x.parquet").returncode != 0
+    again = recli(*train, "-p", "epochs=2", "--resume", "--force")
+    assert again.returncode == 0, again.stderr
+    assert "going on after 2 epochs" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "ease", "--patience", "3"], "ease is no network, and takes no --patience"),
+        (["--model", "gmf", "--resume"], "--resume and --checkpoint-every need --checkpoint"),
+        (["--model", "gmf", "--valid-metric", "ndgc@10"], "there is no metric 'ndgc'"),
+        (["--model", "gmf", "--valid-metric", "rmse"], "rmse is no metric of ranked lists"),
+        (["--model", "gmf", "--device", "tpu"], "--device cannot be 'tpu'"),
+        (["--model", "gmf", "--time-budget", "soon"], "--time-budget takes a time above 0"),
+        (["--model", "gmf", "--checkpoint", "s.split.parquet"], "is an input too"),
+        (["--model", "gmf", "-p", "mlp_hidden_size=8"], "mlp_hidden_size takes a list such as [128, 64]"),
+        (["--model", "gmf", "-p", "dropout_prob=1"], "dropout_prob must be below 1"),
+    ],
+)
+def test_what_is_refused(recli: Runner, split: Path, arguments: list[str], message: str) -> None:
+    done = recli("train", split, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_another_file_is_not_replaced_by_a_checkpoint(recli: Runner, split: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.npz").write_text("mine")
+    done = recli("train", split, "--model", "gmf", "-p", "epochs=1", "--checkpoint", "c.npz")
+    assert done.returncode == 2
+    assert (tmp_path / "c.npz").read_text() == "mine"
+
+
+def test_a_loss_that_is_not_a_number_is_exit_6(recli: Runner, split: Path) -> None:
+    done = recli("train", split, "--model", "neumf", "-p", "learner=sgd", "-p", "learning_rate=1e30")
+    assert done.returncode == 6
+    assert "in step" in done.stderr
+    assert "at a learning rate of 1e+30" in done.stderr

@@ -1,0 +1,77 @@
+"""Negatives: never what was taken, and in the right numbers."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_matrix
+from scipy.stats import chisquare
+
+from recli.errors import Exit, RecliError
+from recli.training.batches import Events, Histories
+from recli.training.negatives import Negatives, hardest
+from recli.training.parameters import Sampled
+
+CPU = torch.device("cpu")
+TAKEN = np.array([[1, 0, 1, 0, 0, 1], [0, 0, 0, 0, 1, 1], [1, 1, 1, 1, 1, 0], [1, 0, 0, 0, 0, 1]], np.float32)
+
+
+def negatives(**how: Any) -> Negatives:
+    torch.manual_seed(3)
+    return Negatives.of(csr_matrix(TAKEN), Sampled(**how), CPU)
+
+
+@pytest.mark.parametrize("how", [{}, {"neg_sampling": "popularity", "neg_exponent": 0.5}])
+def test_a_negative_was_never_taken(how: dict[str, Any]) -> None:
+    user = torch.arange(4, dtype=torch.int32).repeat(500)
+    drawn = negatives(**how)(user, 3)
+    assert drawn.shape == (2000, 3)
+    assert not TAKEN[user.numpy()[:, None], drawn.numpy()].any()
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
+def test_negatives_are_drawn_by_popularity(exponent: float) -> None:
+    weight = TAKEN.sum(0).astype(float) ** exponent * (1 - TAKEN[1])
+    how = {"neg_sampling": "popularity", "neg_exponent": exponent} if exponent else {}
+    drawn = negatives(**how)(torch.full((20_000,), 1, dtype=torch.int32), 1).numpy()
+    free = np.flatnonzero(weight)
+    counts = np.bincount(drawn.ravel(), minlength=6)[free]
+    assert counts.sum() == 20_000
+    assert chisquare(counts, 20_000 * weight[free] / weight.sum()).pvalue > 1e-3
+
+
+def test_who_took_all_that_anybody_did_gets_what_nobody_took() -> None:
+    torch.manual_seed(1)
+    matrix = csr_matrix(np.array([[1, 1, 0]], np.float32))
+    found = Negatives.of(matrix, Sampled(neg_sampling="popularity"), CPU)(torch.zeros(5, dtype=torch.int32))
+    assert (found == 2).all()
+
+
+def test_the_hardest_candidate_is_taken() -> None:
+    candidates = torch.tensor([[[1, 4, 2], [0, 3, 5]]], dtype=torch.int32)
+    assert hardest(candidates, lambda items: -(items - 2.2).abs()).tolist() == [[2, 3]]
+    assert hardest(candidates[:, :, :1], lambda items: 1 / 0).tolist() == [[1, 0]]
+
+
+def test_an_epoch_has_every_event_once_and_leaves_out_who_took_everything() -> None:
+    torch.manual_seed(1)
+    matrix = csr_matrix(np.vstack([TAKEN, np.ones((1, 6), np.float32)]))
+    events = Events.of(matrix, Sampled(train_neg_sample_num=2, neg_dynamic=True, neg_candidate_num=3), CPU)
+    batches = list(events.epoch(4))
+    assert [len(user) for user, _, _ in batches] == [4, 4, 4]
+    assert all(drawn.shape == (4, 2, 3) for _, _, drawn in batches)
+    seen = sorted((int(u), int(i)) for user, item, _ in batches for u, i in zip(user, item, strict=True))
+    assert seen == sorted(zip(*(codes.tolist() for codes in np.nonzero(TAKEN)), strict=True))
+
+
+def test_nothing_can_be_told_apart_where_all_took_all() -> None:
+    with pytest.raises(RecliError) as caught:
+        Events.of(csr_matrix(np.ones((2, 3), np.float32)), Sampled(), CPU)
+    assert caught.value.code == Exit.DATA
+
+
+def test_histories_are_taken_in_any_order_and_made_dense() -> None:
+    matrix = csr_matrix(TAKEN)
+    histories = Histories.of(matrix.indptr.astype(np.int64), matrix.indices, CPU)
+    assert (histories[torch.tensor([2, 0])].dense(6).numpy() == TAKEN[[2, 0]]).all()
