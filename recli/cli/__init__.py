@@ -26,6 +26,7 @@ from recli.cli import (
     split,
     train,
 )
+from recli.cli import run as run_command
 from recli.cli.console import default_signals, open_streams, say_error
 from recli.cli.values import Command, Group
 from recli.errors import Exit, Interrupted, RecliError
@@ -58,12 +59,15 @@ for command in (
     similar,
     evaluate,
     compare,
+    run_command,
     show,
     check,
     models,
     metrics,
 ):
-    app.command(name=command.__name__.rpartition(".")[2], epilog=command.EXAMPLE, cls=Command)(command.command)
+    settings = getattr(command, "CONTEXT", None)
+    name = command.__name__.rpartition(".")[2]
+    app.command(name=name, epilog=command.EXAMPLE, cls=Command, context_settings=settings)(command.command)
 
 
 def _version(wanted: bool) -> None:

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from recli.metrics import Assertion
     from recli.pipeline.evaluate import Asked, Plan
     from recli.pipeline.events import Source
-    from recli.pipeline.gate import Verdict
+    from recli.pipeline.gate import Gate, Verdict
     from recli.pipeline.recommend import Request
     from recli.pipeline.step import Output
 
@@ -63,44 +64,80 @@ def command(
     """
     from dataclasses import replace
 
-    from recli.metrics import parse_assertion
-
-    assertions = [parse_assertion(text, judging.table) for text in asserted or ()]
+    judging = replace(judging, by=tuple(by or ()), request=replace(request, source=source), strict=strict)
+    judge = Judge.of(judging, asserted, baseline, max_drop)
     paths = opt.inputs_of(console, inputs, making.path)
-    tables = _tables(per_user, making, len(paths))
-    folds = _folds(paths, making, by or ())
-    from recli.pipeline.gate import open_gate
-
-    gate = None if baseline is None else open_gate(baseline, max_drop, judging.table)
-    if gate is None and max_drop != "0":
-        raise RecliError(Exit.USAGE, "--max-drop is from a --baseline", hint="--baseline names the metrics of before")
-    also = [assertion.metric for assertion in assertions]
-    if gate is not None and not judging.metrics:
-        judging = replace(judging, metrics=gate.metrics)
-    asked = replace(
-        judging,
-        also=also,
-        by=tuple(by or ()),
-        request=replace(request, source=source),
-        strict=strict,
-        also_read=[] if baseline is None else [baseline],
-    )
+    tables = tables_of(per_user, making, len(paths))
     out = making.output(console)
     rows = None if tables is None else tables.output(console)
-    found = opt.each(paths, lambda path: _measured(path, asked, making, out, rows))
-    documents = dict(zip(paths, found, strict=True))
-    if folds:
-        documents = {Path(f"mean of {len(folds)} folds"): _averaged(documents, folds)}
-    # What a baseline is not fit for is said before anything is printed.
-    verdicts = {path: gate.verdicts(document, path) for path, document in documents.items()} if gate else {}
+    judged = judge(paths, making, out, rows)
     if making.path is None:
-        _print(next(iter(documents.values())), as_json)
+        print_documents({"": next(iter(judged.documents.values()))}, as_json)
     elif not making.to_stream:
-        print_paths(document["path"] for document in found)
-    _verdict(documents, assertions, verdicts, console)
+        print_paths(judged.paths)
+    if not judged.holds(console):
+        raise typer.Exit(Exit.VERDICT)
 
 
-def _tables(per_user: Path | None, making: opt.Making, inputs: int) -> opt.Making | None:
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What was measured, by input (of folds the mean over them), and what is held against it."""
+
+    documents: "dict[Path, dict[str, Any]]"
+    paths: list[Any]
+    assertions: "list[Assertion]"
+    verdicts: "dict[Path, list[Verdict]]"
+
+    def holds(self, console: Console) -> bool:
+        """Whether every assertion holds and nothing dropped; each is said."""
+        held = [_holds(path, one, self, console) for path, one in self.documents.items()]
+        return all(held)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """What to measure, and what the values must satisfy."""
+
+    asked: "Asked"
+    assertions: "list[Assertion]"
+    gate: "Gate | None"
+
+    @classmethod
+    def of(cls, asked: "Asked", asserted: list[str] | None, baseline: Path | None, max_drop: str) -> "Judge":
+        """As the options say."""
+        from dataclasses import replace
+
+        from recli.metrics import parse_assertion
+        from recli.pipeline.gate import open_gate
+
+        assertions = [parse_assertion(text, asked.table) for text in asserted or ()]
+        gate = None if baseline is None else open_gate(baseline, max_drop, asked.table)
+        if gate is None and max_drop != "0":
+            hint = "--baseline names the metrics of before"
+            raise RecliError(Exit.USAGE, "--max-drop is from a --baseline", hint=hint)
+        if gate is not None and not asked.metrics:
+            asked = replace(asked, metrics=gate.metrics)
+        asked = replace(
+            asked,
+            also=[assertion.metric for assertion in assertions],
+            also_read=[] if baseline is None else [baseline],
+        )
+        return cls(asked=asked, assertions=assertions, gate=gate)
+
+    def __call__(self, paths: list[Path], making: opt.Making, out: "Output", rows: "Output | None") -> Judged:
+        """Measure every input, written where that is asked for."""
+        folds = _folds(paths, making, self.asked.by)
+        found = opt.each(paths, lambda path: _measured(path, self.asked, making, out, rows))
+        documents = dict(zip(paths, found, strict=True))
+        if folds:
+            documents = {Path(f"mean of {len(folds)} folds"): _averaged(documents, folds)}
+        # What a baseline is not fit for is said before anything is printed.
+        verdicts = {path: self.gate.verdicts(one, path) for path, one in documents.items()} if self.gate else {}
+        made = [document.get("path") for document in found]
+        return Judged(documents=documents, paths=made, assertions=self.assertions, verdicts=verdicts)
+
+
+def tables_of(per_user: Path | None, making: opt.Making, inputs: int) -> opt.Making | None:
     """Where the values of every user go, if they are written."""
     if per_user is None:
         return None
@@ -166,18 +203,31 @@ def _document(chosen: "Plan", making: opt.Making, out: "Output", strict: bool) -
     return {"path": path, **load(path).document}
 
 
-def _print(document: dict[str, Any], as_json: bool) -> None:
+def print_documents(documents: Mapping[str, dict[str, Any]], as_json: bool) -> None:
+    """The metrics of one input, or of several by name, as a table or as one JSON document."""
     if as_json:
-        shown = {name: value for name, value in document.items() if name != "per_user"}
-        sys.stdout.write(json.dumps(shown, indent=1, allow_nan=False) + "\n")
+        shown = {name: _shown(document) for name, document in documents.items()}
+        whole = next(iter(shown.values())) if len(shown) == 1 else {"models": shown}
+        sys.stdout.write(json.dumps(whole, indent=1, allow_nan=False) + "\n")
         sys.stdout.flush()
         return
-    rows = [{"metric": name, **row} for name, entry in document["metrics"].items() for row in _rows(entry)]
+    rows = [
+        {**({"model": name} if len(documents) > 1 else {}), "metric": metric, **row}
+        for name, document in documents.items()
+        for metric, entry in document["metrics"].items()
+        for row in _rows(entry)
+    ]
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    order = ["metric", "group", "value", "user_mean", "warm", "users", "queries", "pairs", "no_list"]
+    order = ["model", "metric", "group", "value", "user_mean", "warm", "users", "queries", "pairs", "no_list"]
     columns.sort(key=[*order, "mean", "deviation", "folds"].index)
     cells = [[row.get(column) for column in columns] for row in rows]
     print_table(columns, cells, lambda cell: f"{cell:.4f}" if isinstance(cell, float) else f"{cell}")
+
+
+def _shown(document: dict[str, Any]) -> dict[str, Any]:
+    """What JSON holds of a result: all but the values of every user."""
+    shown = {key: value for key, value in document.items() if key not in ("per_user", "path")}
+    return {"path": str(document["path"]), **shown} if "path" in document else shown
 
 
 def _rows(entry: dict[str, Any]) -> list[dict[str, Any]]:
@@ -194,28 +244,21 @@ def _rows(entry: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _verdict(
-    documents: dict[Path, dict[str, Any]],
-    assertions: "list[Assertion]",
-    verdicts: "dict[Path, list[Verdict]]",
-    console: Console,
-) -> None:
-    failed = False
-    for path, document in documents.items():
-        for assertion in assertions:
-            value = document["metrics"][str(assertion.metric)]["value"]
-            said = f"{assertion.metric} is {value}"
-            if value is not None and assertion.holds(value):
-                console.note(f"assertion holds: {said}, {assertion.op} {assertion.bound:g}")
-            else:
-                failed = True
-                bound = f"not {assertion.op} {assertion.bound:g}"
-                sys.stderr.write(f"recli: assertion failed: {printable(str(path))}: {said}, {bound}\n")
-        for verdict in verdicts.get(path, ()):
-            if verdict.holds:
-                console.note(f"no drop: {verdict.said}")
-            else:
-                failed = True
-                sys.stderr.write(f"recli: assertion failed: {printable(str(path))}: {verdict.said}\n")
-    if failed:
-        raise typer.Exit(Exit.VERDICT)
+def _holds(path: Path, document: dict[str, Any], judged: Judged, console: Console) -> bool:
+    """Whether what is asserted of one input holds; each is said."""
+    failed = []
+    for assertion in judged.assertions:
+        value = document["metrics"][str(assertion.metric)]["value"]
+        said = f"{assertion.metric} is {value}"
+        if value is not None and assertion.holds(value):
+            console.note(f"assertion holds: {said}, {assertion.op} {assertion.bound:g}")
+        else:
+            failed.append(f"{said}, not {assertion.op} {assertion.bound:g}")
+    for verdict in judged.verdicts.get(path, ()):
+        if verdict.holds:
+            console.note(f"no drop: {verdict.said}")
+        else:
+            failed.append(verdict.said)
+    for said in failed:
+        sys.stderr.write(f"recli: assertion failed: {printable(str(path))}: {said}\n")
+    return not failed

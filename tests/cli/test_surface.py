@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import Runner
 
-COMMANDS = ["convert", "filter", "split", "train", "recommend", "evaluate", "show", "check", "models", "metrics"]
+COMMANDS = ["convert", "filter", "split", "train", "recommend", "evaluate", "run", "show", "check", "models", "metrics"]
 HEAVY = ["numpy", "polars", "numba", "torch", "scipy", "pyarrow", "rich"]
 
 
