@@ -13,7 +13,7 @@ import typer
 
 from recli.cli import evaluate, recommend, split, train
 from recli.cli import options as opt
-from recli.cli.bound import bound, command_line, grouped, names_of
+from recli.cli.bound import bound, command_line, grouped, names_of, text
 from recli.cli.console import Console, default_signals
 from recli.cli.judging import judging
 from recli.errors import Exit, RecliError
@@ -228,7 +228,25 @@ class Pipeline:
         takes = getattr(catalog.resolve(str(options["model"])).cls, "takes", ())
         if "training" not in takes or "tensorboard" in options or not is_installed():
             return options
-        return {**options, "tensorboard": self.output.folder / "tensorboard"}
+        logged = {**options, "tensorboard": self.output.folder / "tensorboard"}
+        from recli.pipeline.training import VALID_METRIC
+
+        first = str(options.get("valid_metric") or VALID_METRIC)
+        if first.lower() != "none":
+            logged["valid_metric"] = ",".join(dict.fromkeys([first, *self._metrics_of_lists()]))
+        return logged
+
+    def _metrics_of_lists(self) -> list[str]:
+        """What evaluate is asked for, as far as a validation can tell it."""
+        from recli.metrics import METRICS, parse
+        from recli.metrics.dialects import DIALECTS
+        from recli.pipeline.evaluate.asked import LISTS
+
+        usual = [f"{name}@10" for name in LISTS]
+        asked = str(self.plan.evaluate.get("dialect") or "recli")
+        wanted = parse(text(self.plan.evaluate.get("metrics") or usual), DIALECTS.get(asked, METRICS))
+        known = [one for one in wanted if one.name in METRICS and not one.candidates]
+        return [str(one) for one in known if METRICS[one.name].kind == "ranking"]
 
     def _step(self, name: str, options: Mapping[str, Any], inputs: Files) -> Files:
         """One command on the files before it."""

@@ -52,7 +52,7 @@ def command(
     ] = None,
     valid_metric: Annotated[
         str | None,
-        typer.Option("--valid-metric", metavar="M@K|none", help="Networks: stop by it; default: ndcg@10."),
+        typer.Option("--valid-metric", metavar="M@K,…|none", help="Networks: stop by the first; default: ndcg@10."),
     ] = None,
     patience: Annotated[
         int | None,
@@ -88,8 +88,9 @@ def command(
     model counts it for; those of a user and an item add up. What recommend --history gives weighs by the same column
     where it has it, else 1, and is not aged.
 
-    Networks are validated on the valid part, and the best epoch is kept. With --checkpoint, SIGINT and SIGTERM end the
-    training once its state is written, and SIGUSR1 has it written.
+    Networks are validated on the valid part, and the best epoch by the first --valid-metric is kept; other metrics are
+    only logged. With --checkpoint, SIGINT and SIGTERM end the training once its state is written, and SIGUSR1 has it
+    written.
     """
     from recli.models import catalog
 

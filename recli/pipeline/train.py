@@ -48,10 +48,10 @@ def train(
     model = configure(chosen.cls, {**chosen.preset, **given})
     usual = configure(chosen.cls, chosen.preset)
     _check_takes(chosen, model, weighing, init, source.companions, training)
-    metric = None
+    metrics: list[str] = []
     if is_network := "training" in getattr(chosen.cls, "takes", ()):
         run = replace(run, device=training.on_device())
-        metric = training.metric(events, tuple(fit_on))
+        metrics = training.metrics(events, tuple(fit_on))
     tables = _tables(chosen, events)
     old = None if init is None else open_old(init, chosen)
     sources_read = [item for item in events.inputs if item.role == "source"]
@@ -68,7 +68,7 @@ def train(
         **{f"p.{name}": value for name, value in asdict(model).items()},
         **events.source.params(),
         **weighing.params(),
-        **(training.params(metric) if is_network else {}),
+        **(training.params(metrics) if is_network else {}),
         **({} if old is None else {"init": old.digest}),
         **{f"{role}_table": tables[role].inputs[0].sha256 for role in source.companions},
     }
@@ -92,7 +92,7 @@ def train(
     def trained(data: Interactions) -> tuple[Run, dict[str, Any]]:
         if not is_network:
             return run, {}
-        return prepared(run, training, events, data, metric, kept, output)
+        return prepared(run, training, events, data, metrics, kept, output)
 
     step = Step(
         command="train",
@@ -103,7 +103,7 @@ def train(
         defaults=defaults,
         unnamed=("model", "threads", "device", *events.source.params()),
         inputs=inputs,
-        modules=["recli.pipeline.train", chosen.module, *modules(metric)],
+        modules=["recli.pipeline.train", chosen.module, *modules(metrics)],
         fold=events.fold,
     )
     return perform(step, output, work)

@@ -19,6 +19,8 @@ from recli.pipeline.step import Input, Output
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from recli.scorers import Scorer
+
 VALID_METRIC = "ndcg@10"
 
 
@@ -26,7 +28,8 @@ VALID_METRIC = "ndcg@10"
 class Training:
     """The options of `train` that only networks take; None where nothing was said.
 
-    ``valid_metric`` may be "none"; ``time_budget`` is in seconds; ``checkpoint`` may hold ``{name}`` and ``{fold}``.
+    ``valid_metric`` may be several with commas, or "none"; ``time_budget`` is in seconds; ``checkpoint`` may hold
+    ``{name}`` and ``{fold}``.
     """
 
     device: str | None = None
@@ -42,20 +45,20 @@ class Training:
         """The options that were given."""
         return [f"--{f.name.replace('_', '-')}" for f in fields(self) if getattr(self, f.name) is not None]
 
-    def metric(self, events: Events, fit_on: tuple[str, ...]) -> str | None:
-        """The metric to validate by; None where there is no valid part, or the model is fitted on it."""
+    def metrics(self, events: Events, fit_on: tuple[str, ...]) -> list[str]:
+        """The metrics to validate by; none where there is no valid part, or the model is fitted on it."""
         start, stop = events.rows.get("valid", (0, 0))
         text = (self.valid_metric or VALID_METRIC).strip().lower()
         if text == "none" or start == stop or "valid" in fit_on:
-            return None
+            return []
         # By name, here and below: the code of a model that is not validated does not include that of the metrics.
-        return str(import_module("recli.pipeline.validation").parse_metric(text))
+        return [str(one) for one in import_module("recli.pipeline.validation").parse_metrics(text)]
 
-    def params(self, metric: str | None) -> dict[str, Any]:
-        """What the result depends on: part of a step's parameters."""
+    def params(self, metrics: list[str]) -> dict[str, Any]:
+        """What the result depends on: part of a step's parameters. Metrics after the first are logged only."""
         asked: dict[str, Any] = {"valid_metric": "none"} if self.valid_metric == "none" else {}
-        if metric is not None:
-            asked = {"valid_metric": metric, "patience": self.patience or 10, "eval_every": self.eval_every or 1}
+        if metrics:
+            asked = {"valid_metric": metrics[0], "patience": self.patience or 10, "eval_every": self.eval_every or 1}
         return asked | ({} if self.time_budget is None else {"time_budget": self.time_budget})
 
     def on_device(self) -> str:
@@ -73,9 +76,9 @@ class Training:
 DEFAULTS = {"valid_metric": VALID_METRIC, "patience": 10, "eval_every": 1}
 
 
-def modules(metric: str | None) -> list[str]:
+def modules(metrics: list[str]) -> list[str]:
     """The modules that run beside the model's own."""
-    return [] if metric is None else ["recli.pipeline.validation"]
+    return ["recli.pipeline.validation"] if metrics else []
 
 
 def prepared(
@@ -83,27 +86,34 @@ def prepared(
     training: Training,
     events: Events,
     data: Interactions,
-    metric: str | None,
+    metrics: list[str],
     kept: "CheckpointFile | None",
     output: Output,
 ) -> tuple[Run, dict[str, Any]]:
     """The run with all that is asked for, and what training says of itself in the end: filled when it is done.
 
-    What `Run.log` is told of ``valid`` it hears under the metric's own name, and with its own sign.
+    What `Run.log` is told of ``valid`` it hears under the metric's own name, and with its own sign; beside it stand the
+    other metrics.
     """
     done: dict[str, Any] = {}
-    if metric is None:
+    if not metrics:
         output.note(
             "not validated, so all epochs are run" + ("" if "valid" in events.rows else ": there is no valid part")
         )
         return replace(run, checkpoint=kept, time_budget=training.time_budget, finished=done.update), done
-    validate = import_module("recli.pipeline.validation").validator(events, data, metric)
+    validator = import_module("recli.pipeline.validation").validator(events, data, ",".join(metrics))
+    first, sign = metrics[0], float(validator.sign)
+    latest: dict[str, float] = {}
+
+    def validate(scorer: "Scorer") -> float:
+        latest.update(validator(scorer))
+        return latest[first] * sign
 
     def named(values: Mapping[str, float]) -> dict[str, float]:
-        return {metric if k == "valid" else k: v * validate.sign if k == "valid" else v for k, v in values.items()}
+        return {first if name == "valid" else name: v * sign if name == "valid" else v for name, v in values.items()}
 
     def log(epoch: int, values: Mapping[str, float]) -> None:
-        run.log(epoch, named(values))
+        run.log(epoch, {**named(values), **(latest if "valid" in values else {})})
 
     return replace(
         run,

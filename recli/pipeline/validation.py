@@ -18,41 +18,41 @@ from recli.scorers import Scorer
 
 @dataclass(frozen=True, kw_only=True)
 class Validator:
-    """Rates a scorer by one metric of its lists for the users of the valid part. History and seen are train.
+    """Rates a scorer by metrics of its lists for the users of the valid part. History and seen are train.
 
-    A call gives the value times ``sign``, so that higher is better.
+    The first of ``wanted`` is what training stops by; a call gives every one by its name, at full precision.
     """
 
-    wanted: Wanted
+    wanted: tuple[Wanted, ...]
     audience: Audience
     truth: Truth
 
     @property
     def sign(self) -> int:
-        """1, or -1 for a metric of which less is better."""
-        return 1 if METRICS[self.wanted.name].larger_is_better else -1
+        """1, or -1 where of the first metric less is better."""
+        return 1 if METRICS[self.wanted[0].name].larger_is_better else -1
 
-    def __call__(self, scorer: Scorer) -> float:
-        """The metric at full precision; one that is not defined counts as the worst."""
-        codes = np.full((len(self.audience), self.wanted.k or 1), -1, np.int32)
+    def __call__(self, scorer: Scorer) -> dict[str, float]:
+        """The metrics; one that is not defined counts as the worst."""
+        codes = np.full((len(self.audience), max(wanted.k or 1 for wanted in self.wanted)), -1, np.int32)
         for block in self.audience.blocks():
             codes[block.rows], _ = top_k(scorer, block.queries, codes.shape[1], seen=block.seen)
-        value = values_of(codes, self.truth.all, self.truth.facts, [self.wanted], METRICS)[self.wanted].value
-        return -np.inf if value is None else self.sign * value
+        found = values_of(codes, self.truth.all, self.truth.facts, self.wanted, METRICS)
+        worst = {wanted: -np.inf if METRICS[wanted.name].larger_is_better else np.inf for wanted in self.wanted}
+        return {str(wanted): worst[wanted] if one.value is None else one.value for wanted, one in found.items()}
 
 
-def parse_metric(text: str) -> Wanted:
-    """The metric to validate by.
+def parse_metrics(text: str) -> tuple[Wanted, ...]:
+    """The metrics to validate by: the first is what training stops by.
 
     Raises:
-        RecliError: it is none, or several, or not one of lists (exit 2).
+        RecliError: one is none, or not one of lists (exit 2).
     """
-    wanted = parse(text)
-    if len(wanted) > 1:
-        raise RecliError(Exit.USAGE, f"--valid-metric takes one metric, not {text!r}")
-    if METRICS[wanted[0].name].kind != "ranking" or wanted[0].candidates:
-        raise RecliError(Exit.USAGE, f"{wanted[0]} is no metric of ranked lists to stop by", hint="such as ndcg@10")
-    return wanted[0]
+    wanted = tuple(parse(text))
+    for one in wanted:
+        if METRICS[one.name].kind != "ranking" or one.candidates:
+            raise RecliError(Exit.USAGE, f"{one} is no metric of ranked lists to validate by", hint="such as ndcg@10")
+    return wanted
 
 
 def validator(events: Events, data: Interactions, text: str) -> Validator:
@@ -62,4 +62,4 @@ def validator(events: Events, data: Interactions, text: str) -> Validator:
     truth = truth_of(valid, data.items, train, counted=False)
     order = encode(truth.rows[USER], audience.rows[USER])
     assert (order == np.arange(len(order))).all()
-    return Validator(wanted=parse_metric(text), audience=audience, truth=truth)
+    return Validator(wanted=parse_metrics(text), audience=audience, truth=truth)
