@@ -18,7 +18,10 @@ import pytest
 from recli.cli.logs import Log
 from tests.conftest import Runner
 
-NETWORK = ("--model", "gmf", "-p", "mf_embedding_size=4", "-p", "epochs=3", "--seed", "7", "--valid-metric", "ndcg@5,hit@3")
+NETWORK = (
+    *("--model", "gmf", "-p", "mf_embedding_size=4", "-p", "epochs=3", "--seed", "7"),
+    *("--valid-metric", "ndcg@5,hit@3"),
+)
 TAGS = {"train/loss", "train/learning_rate", "valid/ndcg@5", "valid/hit@3"}
 
 
