@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from recli.interactions import Interactions
-    from recli.scorers import Factors, Floats, Ints, Scorer
+    from recli.scorers import Floats, Ints, Scorer
 
     Array = NDArray[Any]
 
@@ -33,9 +33,10 @@ def _untold(facts: Mapping[str, float]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """An older model's factors, and which of its rows each user (users,) and item (items,) has; -1 for none."""
+    """An older model, what it learned, and which of its rows each user (users,) and item (items,) has; -1 for none."""
 
-    factors: Factors
+    model: str
+    scorer: Scorer
     user: Ints
     item: Ints
 
@@ -45,8 +46,8 @@ class Start:
         return not ((self.user >= 0).any() or (self.item >= 0).any())
 
     def into(self, user: Floats, item: Floats, bias: Floats | None = None) -> None:
-        """Put the rows, and the items' biases, in place of those that a fit begins with."""
-        old = self.factors
+        """Put the rows, and the items' biases, in place of those that a fit begins with; of `Factors` alone."""
+        old: Any = self.scorer
         for new, codes, rows in ((user, self.user, old.user), (item, self.item, old.item), (bias, self.item, old.bias)):
             if new is not None and rows is not None:
                 new[codes >= 0] = rows[codes[codes >= 0]]
@@ -82,7 +83,7 @@ class Run:
     seed: int = 2020
     threads: int = 1
     device: str = "cpu"
-    start: Start | None = None
+    starts: Sequence[Start] = ()
     progress: Callable[[int, int, str], None] = _silent
     validate: Callable[[Scorer], float] | None = None
     patience: int = 10

@@ -46,8 +46,8 @@ class Console:
         if now - self._shown < (0.1 if terminal else _SECONDS_BETWEEN_LINES):
             return
         self._shown = now
-        line = f"recli {self.command}: {text}{' ' if text else ''}{done:,}/{total:,}, {now - self.started:.0f} s"
-        sys.stderr.write(f"\r\x1b[K{line}" if terminal else f"{line}\n")
+        head, line = f"recli {self.command}:", f"{done:,}/{total:,} {text}".rstrip() + f", {now - self.started:.0f} s"
+        sys.stderr.write(_bar(head, done, total, line) if terminal else f"{head} {line}\n")
         sys.stderr.flush()
         self._drawn = terminal
 
@@ -69,6 +69,26 @@ class Console:
         if self._drawn:
             sys.stderr.write("\r\x1b[K")
             self._drawn = False
+
+
+def _bar(head: str, done: int, total: int, line: str) -> str:
+    """A line with a bar in it, over the one before and no wider than the terminal.
+
+    Nothing is hidden or moved but this line, so a signal that ends the process at once leaves the terminal as it was.
+    """
+    from rich.console import Console as RichConsole
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
+    console = RichConsole(file=sys.stderr, highlight=False, markup=False)
+    row = Table.grid(padding=(0, 1))
+    row.add_column(min_width=len(head))
+    row.add_column(width=min(24, console.width // 5))
+    row.add_column(no_wrap=True, overflow="ellipsis")
+    row.add_row(head, ProgressBar(total=max(total, 1), completed=done), line)
+    with console.capture() as drawn:
+        console.print(row, width=console.width - 1, end="")
+    return f"\r\x1b[K{drawn.get().rstrip()}"
 
 
 def open_streams() -> None:

@@ -38,7 +38,8 @@ def command(
         str | None, typer.Option("--half-life", metavar="30d", help="An event weighs half, so long before the newest.")
     ] = None,
     init: Annotated[
-        Path | None, typer.Option("--init", metavar="OLD.npz", help="Start from the rows of an older model.")
+        list[Path] | None,
+        typer.Option("--init", metavar="OLD.npz", help="Start from an older model; neumf: from a gmf and an mlp."),
     ] = None,
     user_table: Annotated[
         Path | None, typer.Option("--user-table", metavar="FILE", help="The users' table, if not the split's.")
@@ -123,7 +124,7 @@ def command(
         resume=resume or None,
     )
     given, out = parse(param or ()), making.output(console)
-    how: dict[str, Any] = {"fit_on": FIT_ON[fit_on], "weighing": weighing, "init": init, "training": training}
+    how: dict[str, Any] = {"fit_on": FIT_ON[fit_on], "weighing": weighing, "init": init or (), "training": training}
     logs = Logs.of(model, given, seed, tensorboard, log, embedding_projector)
 
     def one(path: Path) -> Path:

@@ -17,6 +17,7 @@ from recli.errors import Exit, RecliError, nearest
 class Entry:
     """A model: where its class is (``module:Class``), what it is in a line, its task, and parameters of its own.
 
+    ``begins_with`` are the models beside itself that it can start from, all of them together if need be.
     ``deterministic`` says when the same seed gives the same bytes, where that is not always.
     """
 
@@ -24,6 +25,7 @@ class Entry:
     summary: str
     task: str = "ranking"
     preset: Mapping[str, Any] = field(default_factory=dict)
+    begins_with: tuple[str, ...] = ()
     deterministic: str = "always"
 
 
@@ -189,6 +191,10 @@ CATALOG: Final[Mapping[str, Entry]] = {
         summary="a denoising autoencoder of histories",
         preset={"variational": False, "latent_dimension": 64},
     ),
+    "rbm": Entry(
+        path="recli.models.autoencoder.rbm:RBM",
+        summary="a restricted Boltzmann machine of histories",
+    ),
     "lightgcn": Entry(
         path="recli.models.graph.lightgcn:LightGCN", summary="rows smoothed over the graph of users and items"
     ),
@@ -197,7 +203,15 @@ CATALOG: Final[Mapping[str, Entry]] = {
         summary="bpr as RecBole trains it: Adam on batches, no regularisation",
         preset={"n_layers": 0, "reg_weight": 0.0},
     ),
-    "neumf": Entry(path="recli.models.neural.neumf:NeuMF", summary="the two together: neural matrix factorisation"),
+    "twotower": Entry(
+        path="recli.models.feature.twotower:TwoTower",
+        summary="a network of a user's features, another of an item's, and the product of the two",
+    ),
+    "neumf": Entry(
+        path="recli.models.neural.neumf:NeuMF",
+        summary="the two together: neural matrix factorisation",
+        begins_with=("gmf", "mlp"),
+    ),
 }
 
 
@@ -211,6 +225,7 @@ class Chosen:
     task: str
     module: str
     source: Path | None = None
+    begins_with: tuple[str, ...] = ()
 
 
 def find(name: str) -> Entry:
@@ -241,7 +256,14 @@ def resolve(name: str) -> Chosen:
     where, _, word = entry.path.rpartition(":")
     if name.lower() in CATALOG:
         cls = getattr(import_module(where), word)
-        return Chosen(name=name.lower(), cls=cls, preset=entry.preset, task=entry.task, module=where)
+        return Chosen(
+            name=name.lower(),
+            cls=cls,
+            preset=entry.preset,
+            task=entry.task,
+            module=where,
+            begins_with=entry.begins_with,
+        )
     source = Path(where)
     module = _load(source)
     cls = getattr(module, word, None)

@@ -1,5 +1,6 @@
-"""The rows of an older model, for a new one to start from."""
+"""What older models learned, for a new one to start from."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,23 +16,33 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def open_old(path: Path, chosen: Chosen) -> Artifact:
-    """The artifact of an older model of the same kind.
+def open_old(paths: Sequence[Path], chosen: Chosen) -> list[Artifact]:
+    """The artifacts of older models: one of the same kind, or one or more of those that it can begin with.
 
     Raises:
-        RecliError: it is a model of another kind (exit 2), no model (exit 3), or cannot be read (exit 3, 4).
+        RecliError: a model of another kind, or two of one (exit 2); no model (exit 3), or unreadable (exit 3, 4).
     """
-    old = load(path)
-    if old.header.kind != "model":
-        raise RecliError(Exit.DATA, f"is no model but {old.header.kind}", where=path, hint="recli train makes a model")
-    name = old.header.more.get("model")
-    if name != chosen.name:
-        raise RecliError(Exit.USAGE, f"--init: is {name}, and {chosen.name} is to be trained", where=path)
-    return old
+    found = [load(path) for path in paths]
+    names: list[str] = []
+    for old in found:
+        if old.header.kind != "model":
+            made = "recli train makes a model"
+            raise RecliError(Exit.DATA, f"is no model but {old.header.kind}", where=old.path, hint=made)
+        name = str(old.header.more.get("model"))
+        if name != chosen.name and name not in chosen.begins_with:
+            message = f"--init: is {name}, and {chosen.name} is to be trained"
+            hint = f"it can begin with {' and '.join(chosen.begins_with)}" if chosen.begins_with else None
+            raise RecliError(Exit.USAGE, message, where=old.path, hint=hint)
+        if name in names:
+            raise RecliError(Exit.USAGE, f"--init: there are two of {name}", where=old.path)
+        names.append(name)
+    if len(names) > 1 and chosen.name in names:
+        raise RecliError(Exit.USAGE, f"--init: {chosen.name} is all of it, and begins alone", where=paths[0])
+    return found
 
 
 def start_from(old: Artifact, model: Any, users: "pl.Series", items: "pl.Series") -> Start:
-    """Its rows of the new ``users`` and ``items``.
+    """What it learned, and its rows of the new ``users`` and ``items``.
 
     Raises:
         RecliError: its rows have another length (exit 2), it knows nobody and nothing, or is damaged (exit 3).
@@ -40,16 +51,17 @@ def start_from(old: Artifact, model: Any, users: "pl.Series", items: "pl.Series"
     try:
         ids = {of: store.unpack_ids(arrays[f"{of}.text"], arrays[f"{of}.offsets"]) for of in ("users", "items")}
         own = {name.removeprefix("scorer."): a for name, a in arrays.items() if name.startswith("scorer.")}
-        factors = store.unpack(own, old.header.more["scorer"], {of: len(known) for of, known in ids.items()})
+        scorer = store.unpack(own, old.header.more["scorer"], {of: len(known) for of, known in ids.items()})
     except KeyError as error:
         raise RecliError(Exit.DATA, f"is no model file: {error} is missing", where=path) from error
-    if not isinstance(factors, Factors):
+    width = getattr(model, "embedding_size", None)  # of models that are nothing but rows
+    if width is not None and not isinstance(scorer, Factors):
         raise RecliError(Exit.DATA, "holds no rows of users and items", where=path)
-    width = factors.item.shape[1]
-    if width != model.embedding_size:
-        message = f"--init: has embedding_size={width}, and {model.embedding_size} is to be trained"
-        raise RecliError(Exit.USAGE, message, where=path, hint=f"-p embedding_size={width}")
-    start = Start(factors=factors, user=encode(users, ids["users"]), item=encode(items, ids["items"]))
+    if isinstance(scorer, Factors) and width not in (None, scorer.item.shape[1]):
+        message = f"--init: has embedding_size={scorer.item.shape[1]}, and {width} is to be trained"
+        raise RecliError(Exit.USAGE, message, where=path, hint=f"-p embedding_size={scorer.item.shape[1]}")
+    codes = {"user": encode(users, ids["users"]), "item": encode(items, ids["items"])}
+    start = Start(model=str(old.header.more["model"]), scorer=scorer, **codes)
     if start.knows_nobody:
         raise RecliError(Exit.DATA, "--init: knows none of the users and items", where=path)
     return start

@@ -35,10 +35,10 @@ def train(
     *,
     fit_on: Sequence[str] = ("train",),
     weighing: Weighing = UNWEIGHED,
-    init: Path | None = None,
+    init: Sequence[Path] = (),
     training: Training = Training(),  # noqa: B008 -- frozen
 ) -> Path:
-    """Fit one model on the named parts of a split, or on a plain table; from the older model ``init``, if there is one.
+    """Fit one model on the named parts of a split, or on a plain table, from the older models ``init`` if any.
 
     Raises:
         RecliError: it takes no weights, cannot start from another, or is no network and ``training`` asks (exit 2).
@@ -53,7 +53,7 @@ def train(
         run = replace(run, device=training.on_device())
         metrics = training.metrics(events, tuple(fit_on))
     tables = _tables(chosen, events)
-    old = None if init is None else open_old(init, chosen)
+    old = open_old(init, chosen)
     sources_read = [item for item in events.inputs if item.role == "source"]
     if len(sources_read) > 1:
         hint = "recli convert makes one table of them"
@@ -69,7 +69,7 @@ def train(
         **events.source.params(),
         **weighing.params(),
         **(training.params(metrics) if is_network else {}),
-        **({} if old is None else {"init": old.digest}),
+        **({"init": [one.digest for one in old]} if old else {}),
         **{f"{role}_table": tables[role].inputs[0].sha256 for role in source.companions},
     }
     defaults = {"on": "split", "fit_on": ["train"], "seed": Run.seed, **DEFAULTS} | {
@@ -81,8 +81,7 @@ def train(
 
     inputs = [item for item in events.inputs if item.role in ("split", "source")]
     inputs += [replace(table.inputs[0], role=role) for role, table in tables.items()]
-    if old is not None:
-        inputs.append(Input(role="model", path=old.path, sha256=old.digest))
+    inputs += [Input(role="model", path=one.path, sha256=one.digest) for one in old]
     if chosen.source is not None:
         from recli.artifact import sha256_of
 
@@ -113,7 +112,7 @@ def _check_takes(
     chosen: catalog.Chosen,
     model: Any,
     weighing: Weighing,
-    init: Path | None,
+    init: Sequence[Path],
     tables: Mapping[str, Path],
     training: Training,
 ) -> None:
@@ -158,7 +157,7 @@ def _fit(
     model: Any,
     fit_on: Sequence[str],
     weighing: Weighing,
-    old: Artifact | None,
+    old: Sequence[Artifact],
     tables: Mapping[str, Events],
     trained: Callable[[Interactions], tuple[Run, dict[str, Any]]],
 ) -> Product:
@@ -169,8 +168,7 @@ def _fit(
     frame, weighed = _weighed(frame, weighing, events.path)
     data = Interactions.of(frame, {role: table.table.frame for role, table in tables.items()})
     run, done = trained(data)
-    if old is not None:
-        run = replace(run, start=start_from(old, model, data.users, data.items))
+    run = replace(run, starts=[start_from(one, model, data.users, data.items) for one in old])
     started = time.perf_counter()
     scorer = model.fit(data, run)
     seconds = time.perf_counter() - started

@@ -145,7 +145,9 @@ def _line(values: dict[str, float], state: State, begun: float, epochs: int, fir
     best = "" if state.best is None else f", best {abs(state.best):.4f} in epoch {state.best_epoch}"
     left = (time.perf_counter() - begun) / (state.epoch - first) * (epochs - state.epoch)
     valid = f", valid {abs(values['valid']):.4f}" if "valid" in values else ""
-    return f"loss {values['loss']:.4f}{valid}{best}, rate {values['learning_rate']:g}, at most {left:.0f} s left; epoch"
+    return (
+        f"epochs, loss {values['loss']:.4f}{valid}{best}, rate {values['learning_rate']:g}, at most {left:.0f} s left"
+    )
 
 
 def _finish(run: Run, state: State, scorer: Callable[[], Kind]) -> Kind:

@@ -63,7 +63,7 @@ def in_batch_softmax(user: Tensor, item: Tensor, code: Tensor, log_q: Tensor | N
     scores = user @ item.T
     if log_q is not None:
         scores = scores - log_q
-    again = (code[:, None] == code) & ~torch.eye(len(code), dtype=torch.bool, device=code.device)
+    again = (code[:, None] == code).fill_diagonal_(False)
     return F.cross_entropy(scores.masked_fill(again, -torch.inf), torch.arange(len(code), device=code.device))
 
 

@@ -18,12 +18,16 @@ def optimizers(how: Trained, network: nn.Module) -> list[torch.optim.Optimizer]:
     """What moves the network's parameters: one optimizer, with sparse_adam one for embeddings and one for the rest.
 
     Raises:
-        RecliError: sparse_adam, and the network has no embedding whose rows are taken one by one (exit 2).
+        RecliError: sparse_adam, and the network has no embedding whose rows are taken one by one, or its rows are to
+            decay or the gradient is to be limited, which sparse_adam cannot (exit 2).
     """
     parameters = list(network.parameters())
     if how.learner != "sparse_adam":
         return [_optimizer(how, parameters)]
-    tables = [module for module in network.modules() if isinstance(module, nn.Embedding)]
+    for name in ("weight_decay", "clip_grad_norm"):
+        if getattr(how, name):
+            raise RecliError(Exit.USAGE, f"learner=sparse_adam has no {name}", hint="learner=adam has")
+    tables = [module for module in network.modules() if isinstance(module, nn.Embedding | nn.EmbeddingBag)]
     if not tables:
         raise RecliError(Exit.USAGE, "the network has no embedding for learner=sparse_adam", hint="learner=adam")
     for table in tables:
@@ -31,7 +35,7 @@ def optimizers(how: Trained, network: nn.Module) -> list[torch.optim.Optimizer]:
     rows = [table.weight for table in tables]
     rest = [parameter for parameter in parameters if all(parameter is not row for row in rows)]
     made: list[torch.optim.Optimizer] = [torch.optim.SparseAdam(rows, lr=how.learning_rate)]
-    return made + ([torch.optim.Adam(rest, lr=how.learning_rate, weight_decay=how.weight_decay)] if rest else [])
+    return made + ([torch.optim.Adam(rest, lr=how.learning_rate)] if rest else [])
 
 
 def _optimizer(how: Trained, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
@@ -46,6 +50,8 @@ def _optimizer(how: Trained, parameters: list[nn.Parameter]) -> torch.optim.Opti
     fused = how.learner != "rmsprop" and parameters[0].device.type == "cpu"
     fused |= how.learner in ("adam", "adamw", "sgd") and parameters[0].device.type == "cuda"
     given: dict[str, Any] = {"fused": True} if fused else {}
+    if how.learner in ("sgd", "rmsprop"):
+        given["momentum"] = how.momentum
     made: torch.optim.Optimizer = kinds[how.learner](
         parameters, lr=how.learning_rate, weight_decay=how.weight_decay, **given
     )

@@ -7,6 +7,7 @@ from recli.model import param
 
 LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
 SCHEDULERS = ("constant", "step", "exponential", "linear", "cosine")
+LOSSES = ("bpr", "bce", "softmax", "sampled_softmax", "in_batch", "margin", "cosine")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,7 @@ class Trained:
     train_batch_size: int = param(2048, "examples in a step", least=1)
     learner: str = param("adam", "the optimizer", one_of=LEARNERS)
     learning_rate: float = param(0.001, "size of the first steps", above=0)
+    momentum: float = param(0.0, "sgd, rmsprop: how much of the last step the next one keeps", least=0, below=1)
     weight_decay: float = param(0.0, "how much the optimizer pulls every number to 0", least=0)
     clip_grad_norm: float = param(0.0, "the gradient's greatest length; 0: no limit", least=0)
     scheduler: str = param("constant", "how the learning rate changes with the epochs", one_of=SCHEDULERS)
@@ -37,3 +39,14 @@ class Sampled(Trained):
     neg_exponent: float = param(1.0, "popularity: the power of an item's users that it is drawn by", least=0)
     neg_dynamic: bool = param(False, "of candidates that are drawn, take the one that scores highest")
     neg_candidate_num: int = param(8, "dynamic: candidates of a negative", least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranked(Sampled):
+    """A network that ends as a product of rows, and can be trained by any loss of `recli.training.losses`."""
+
+    loss: str = param("bpr", "what is minimised", one_of=LOSSES)
+    margin: float = param(
+        0.5, "margin: by how much a negative is to be lower; cosine: from which on it counts", least=0
+    )
+    negative_weight: float = param(10.0, "cosine: what the negatives count for one positive", least=0)

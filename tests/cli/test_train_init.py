@@ -1,5 +1,6 @@
 """train --init: a model that starts from an older one's rows."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,15 @@ import polars as pl
 import pytest
 
 from recli.artifact import load
+from recli.errors import Exit
 from recli.interactions import Interactions, encode
 from recli.model import Run, Start
 from recli.models import catalog, store
+from recli.pipeline.events import Source
+from recli.pipeline.step import Output
+from recli.pipeline.train import train
 from recli.scorers import Factors
+from tests.cli.evaluating import refused
 from tests.conftest import Runner
 
 NAMES = ["als", "bpr", "warp", "logmf", "nmf"]
@@ -31,12 +37,12 @@ def made_up(seed: int = 0) -> pl.DataFrame:
 
 def fit(name: str, data: Interactions, start: Start | None = None, **given: Any) -> Factors:
     model = catalog.resolve(name).cls(embedding_size=8, **{**SMALL.get(name, {}), **given})
-    scorer: Factors = model.fit(data, Run(start=start))
+    scorer: Factors = model.fit(data, Run(starts=[] if start is None else [start]))
     return scorer
 
 
 def starting(factors: Factors, old: Interactions, new: Interactions) -> Start:
-    return Start(factors=factors, user=encode(new.users, old.users), item=encode(new.items, old.items))
+    return Start(model="", scorer=factors, user=encode(new.users, old.users), item=encode(new.items, old.items))
 
 
 def distance(one: Factors, other: Factors, data: Interactions) -> float:
@@ -92,7 +98,7 @@ def test_the_same_start_gives_the_same_bytes_for_any_number_of_threads(name: str
     data = Interactions.of(made_up())
     start = starting(fit(name, data, epochs=3), data, data)
     model = catalog.resolve(name).cls(embedding_size=8, epochs=2, **SMALL.get(name, {}))
-    packed = [store.pack(model.fit(data, Run(start=start, threads=n)))[0] for n in (1, 2)]
+    packed = [store.pack(model.fit(data, Run(starts=[start], threads=n)))[0] for n in (1, 2)]
     assert {key: a.tobytes() for key, a in packed[0].items()} == {key: a.tobytes() for key, a in packed[1].items()}
 
 
@@ -121,6 +127,38 @@ def test_the_command(recli: Runner, table: str, tmp_path: Path) -> None:
     assert not np.array_equal(first, second)
 
 
+def test_neumf_begins_with_gmf_and_mlp(table: str, tmp_path: Path) -> None:
+    small = {"mf_embedding_size": 4, "mlp_embedding_size": 4, "mlp_hidden_size": [4], "epochs": 1}
+    said: list[str] = []
+    output = Output(folder=tmp_path, note=said.append)
+
+    def trained(name: str, *init: Path, **given: Any) -> Path:
+        there = replace(output, taken=set())
+        return train(tmp_path / table, Source(), name, {**small, **given}, Run(), there, init=init)
+
+    gmf, mlp, plain = (trained(name) for name in ("gmf", "mlp", "neumf"))
+    begun = trained("neumf", gmf, mlp)
+    assert len({begun, plain, trained("neumf", gmf), trained("neumf", mlp, gmf)}) == 4
+    parents = [parent.path for parent in load(begun).header.parents if parent.role == "model"]
+    assert parents == [gmf.name, mlp.name]
+    assert trained("neumf", gmf, mlp) == begun
+    assert said[-1].endswith("up to date")
+    for init, given, message in (
+        ((gmf, gmf), {}, "there are two of gmf"),
+        ((gmf, plain), {}, "neumf is all of it, and begins alone"),
+        ((mlp,), {"mlp_hidden_size": [8]}, "mlp has layers of other sizes"),
+    ):
+        with refused(Exit.USAGE, message):
+            trained("neumf", *init, **given)
+    with refused(Exit.USAGE, "is mlp, and gmf is to be trained"):
+        trained("gmf", mlp)
+    als = train(
+        tmp_path / table, Source(), "als", {"embedding_size": 2, "epochs": 1}, Run(), replace(output, taken=set())
+    )
+    with refused(Exit.USAGE, "is als, and neumf is to be trained", "it can begin with gmf and mlp"):
+        trained("neumf", als)
+
+
 def test_the_command_refuses(recli: Runner, table: str, tmp_path: Path) -> None:
     train = ("train", table, "--model", "als", "-p", "reg_weight=1", *COMMAND)
     old = recli(*train, "-o", "old.npz").stdout.strip()
@@ -129,7 +167,7 @@ def test_the_command_refuses(recli: Runner, table: str, tmp_path: Path) -> None:
     (tmp_path / "cut.npz").write_bytes(data[:5000])
     (tmp_path / "others.csv").write_text("user_id,item_id\nx,y\nx,z\nv,y\n")
     als = ("--model", "als", *COMMAND)
-    refused = [
+    wrong = [
         ((table, *als, "--init", old, "-o", old), 2, "is an input too"),
         ((table, "--model", "bpr", *COMMAND, "--init", old), 2, "is als, and bpr is to be trained"),
         ((table, "--model", "als", "-q", "--init", old), 2, "has embedding_size=8, and 64 is to be trained"),
@@ -141,7 +179,7 @@ def test_the_command_refuses(recli: Runner, table: str, tmp_path: Path) -> None:
         (("others.csv", *als, "--init", old), 3, "knows none of the users and items"),
     ]
     before = sorted(tmp_path.iterdir())
-    for arguments, code, message in refused:
+    for arguments, code, message in wrong:
         done = recli("train", *arguments)
         assert (done.returncode, message in done.stderr) == (code, True), done.stderr
         assert "Traceback" not in done.stderr

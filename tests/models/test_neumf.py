@@ -1,15 +1,17 @@
 """NeuMF against He et al. 2017, eq. 9, 10 and 12, in dense numpy."""
 
 import json
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from recli.errors import Exit, RecliError
-from recli.interactions import Queries
-from recli.model import Run, configure
+from recli.interactions import Interactions, Queries, encode
+from recli.model import Run, Start, configure
 from recli.models import catalog
-from recli.scorers import Factors
+from recli.scorers import Factors, Scorer
 from recli.training.networks import Pairwise
 from tests.checks import checkerboard, tiny, withheld_first
 
@@ -73,3 +75,62 @@ def test_weights_of_another_network_are_refused() -> None:
         with pytest.raises(RecliError, match="is no network") as caught:
             scorer.score(everybody(1))
         assert caught.value.code == Exit.DATA
+
+
+SIZES = {"mf_embedding_size": 6, "mlp_embedding_size": 5, "mlp_hidden_size": [7, 4]}
+
+
+def fit(name: str, data: Interactions, starts: tuple[Start, ...] = (), **how: Any) -> Scorer:
+    chosen = catalog.resolve(name)
+    scorer: Scorer = configure(chosen.cls, {**chosen.preset, **SIZES, **how}).fit(data, Run(starts=starts))
+    return scorer
+
+
+def start(name: str, scorer: Scorer, old: Interactions, new: Interactions) -> Start:
+    return Start(model=name, scorer=scorer, user=encode(new.users, old.users), item=encode(new.items, old.items))
+
+
+STILL = {"learning_rate": 1e-12, "learner": "sgd", "epochs": 1}
+
+
+def test_begun_with_gmf_and_mlp_a_score_is_half_of_theirs_together() -> None:
+    """Equation 13 with equal shares; by ids, and who is new to them begins as without them."""
+    new = tiny()
+    kept = np.repeat(np.arange(new.n_users), np.diff(new.indptr)) >= 4
+    users = new.users.gather(np.repeat(np.arange(new.n_users), np.diff(new.indptr)))
+    old = Interactions.of(pl.DataFrame({"user_id": users, "item_id": new.items.gather(new.item)}).filter(kept))
+    assert 0 < old.n_users < new.n_users
+    parts = {name: fit(name, old, epochs=40, learning_rate=0.02) for name in ("gmf", "mlp")}
+    starts = tuple(start(name, scorer, old, new) for name, scorer in parts.items())
+    found = fit("neumf", new, starts, **STILL)
+    both = [fit(one.model, new, (one,), **STILL) for one in starts]
+    everyone = new.queries()
+    known = np.ix_(starts[0].user >= 0, starts[0].item >= 0)
+    by_old = np.ix_(starts[0].user[starts[0].user >= 0], starts[0].item[starts[0].item >= 0])
+    for begun, scorer in zip(both, parts.values(), strict=True):  # each begun with itself is itself
+        np.testing.assert_allclose(begun.score(everyone)[known], scorer.score(old.queries())[by_old], atol=1e-4)
+    expected = sum(scorer.score(old.queries())[by_old] for scorer in parts.values()) / 2
+    np.testing.assert_allclose(found.score(everyone)[known], expected, atol=1e-4)
+    assert expected.std() > 0.1
+
+
+def test_begun_with_neumf_it_goes_on_from_there() -> None:
+    data = tiny()
+    old = fit("neumf", data, epochs=5, learning_rate=0.01)
+    again = fit("neumf", data, (start("neumf", old, data, data),), **STILL)
+    np.testing.assert_allclose(again.score(data.queries()), old.score(data.queries()), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [{"mlp_embedding_size": 4}, {"mlp_hidden_size": [7, 5]}, {"mlp_hidden_size": [7, 4, 4]}, {"mlp_hidden_size": [4]}],
+)
+def test_layers_of_other_sizes_are_no_beginning(sizes: dict[str, Any]) -> None:
+    data = tiny()
+    begun = start("mlp", fit("mlp", data, epochs=1), data, data)
+    with pytest.raises(RecliError, match="mlp has layers of other sizes") as caught:
+        fit("neumf", data, (begun,), **sizes)
+    assert caught.value.code == Exit.USAGE
+    gmf = start("gmf", fit("gmf", data, epochs=1), data, data)
+    with pytest.raises(RecliError, match="gmf has layers of other sizes"):
+        fit("neumf", data, (gmf,), mf_embedding_size=5)

@@ -129,6 +129,34 @@ def test_every_learner_makes_a_loss_smaller(learner: str) -> None:
     assert losses[-1] < losses[0]
 
 
+def test_momentum_keeps_a_share_of_the_last_step() -> None:
+    assert fit(Run(), epochs=3, momentum=0.5) == 1 + 1.5 + 1.75
+
+
+def test_sparse_adam_moves_only_the_rows_that_were_taken() -> None:
+    torch.manual_seed(1)
+    network = nn.ModuleDict({"one": nn.Embedding(4, 2), "bag": nn.EmbeddingBag(4, 2, mode="sum")})
+    before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+    made = optimizers(Trained(learner="sparse_adam"), network)
+    for _ in range(2):
+        for optimizer in made:
+            optimizer.zero_grad()
+        (
+            network["one"](torch.tensor([1])).sum() + network["bag"](torch.tensor([2]), torch.tensor([0])).sum()
+        ).backward()
+        for optimizer in made:
+            optimizer.step()
+    moved = {name: (weight != before[name]).any(1).tolist() for name, weight in network.named_parameters()}
+    assert moved == {"one.weight": [False, True, False, False], "bag.weight": [False, False, True, False]}
+
+
+@pytest.mark.parametrize("name", ["weight_decay", "clip_grad_norm"])
+def test_sparse_adam_refuses_what_it_cannot(name: str) -> None:
+    with pytest.raises(RecliError, match=f"sparse_adam has no {name}") as caught:
+        optimizers(Trained(learner="sparse_adam", **{name: 0.1}), nn.Embedding(2, 1))
+    assert caught.value.code == Exit.USAGE
+
+
 def test_sparse_adam_needs_rows() -> None:
     with pytest.raises(RecliError, match="no embedding") as caught:
         optimizers(Trained(learner="sparse_adam"), nn.Linear(2, 1))

@@ -104,8 +104,8 @@ class ALS(Half):
         rng.standard_normal(out=user, dtype=np.float32)
         user *= np.float32(0.1)
         with threads(run.threads):
-            if run.start is not None:
-                run.start.into(user, item)
+            for start in run.starts:
+                start.into(user, item)
                 if item.any():  # new users get rows that fit, before the items are solved for
                     self.solve(by_user, item, user, steps)
             for epoch in range(self.epochs):

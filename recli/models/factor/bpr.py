@@ -51,8 +51,8 @@ class BPR:
         for rows in (user, item):
             rng.standard_normal(out=rows, dtype=np.float32)
             rows *= np.float32(0.1)
-        if run.start is not None:
-            run.start.into(user, item)
+        for start in run.starts:
+            start.into(user, item)
         popular = self.neg_sampling == "popularity"
         weight = data.popularity.astype(np.float64) ** self.neg_exponent if popular else None
         given = (matrix, strata.user_blocks(matrix), user, item, weight)

@@ -57,8 +57,8 @@ class LogMF:
         for side in (user, item):
             rng.standard_normal(out=side.rows, dtype=np.float32)
             np.multiply(side.rows, np.float32(0.1), out=side.rows)
-        if run.start is not None:
-            run.start.into(user.rows, item.rows, item.bias)
+        for start in run.starts:
+            start.into(user.rows, item.rows, item.bias)
         how = {"absence": absence, "rate": self.learning_rate, "reg": self.reg_weight}
         with threads(run.threads):
             for epoch in range(self.epochs):

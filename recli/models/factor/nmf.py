@@ -66,8 +66,8 @@ class NMF:
         for rows in (user, item):
             rng.standard_normal(out=rows, dtype=np.float32)
             np.abs(rows * np.float32(mean), out=rows)
-        if run.start is not None:
-            run.start.into(user, item)
+        for start in run.starts:
+            start.into(user, item)
         with threads(run.threads):
             for epoch in range(self.epochs):
                 nmf.descend(by_user, item, user, reg_weight=self.reg_weight)

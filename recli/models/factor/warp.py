@@ -47,8 +47,8 @@ class WARP:
         weights = warp.Weights.of(data.n_users, data.n_items, self.embedding_size)
         for rows in (weights.user, weights.item):
             rows[:] = (rng.random(rows.shape, np.float32) - np.float32(0.5)) / np.float32(self.embedding_size)
-        if run.start is not None:
-            run.start.into(weights.user, weights.item, weights.bias)
+        for start in run.starts:
+            start.into(weights.user, weights.item, weights.bias)
         ranks = (data.n_items - 1) // np.arange(1, self.max_sampled + 1)
         losses = np.log(np.maximum(ranks, 1)).astype(np.float32)
         given = (data.matrix, strata.user_blocks(data.matrix), weights, losses)

@@ -13,13 +13,10 @@ from recli.model import param
 from recli.models.factor.folding import Folding
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
     from recli.interactions import Interactions
     from recli.model import Run
-
-    Longs = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +57,13 @@ class LightFM:
 
         rng = np.random.default_rng(run.seed)
         events = data.matrix
-        active = [np.flatnonzero(np.diff(events.indptr)), np.flatnonzero(data.popularity)]
         columns = {"user": self.user_columns, "item": self.item_columns}
-        features = [self._features(data, role, columns[role], ids) for role, ids in zip(columns, active, strict=True)]
+        features = [features_of(data, role, chosen, self.identity) for role, chosen in columns.items()]
         user, item = (lightfm.Side.of(one, self.embedding_size) for one in features)
         for side in (user, item):
             side.rows[:] = (rng.random(side.rows.shape, np.float32) - np.float32(0.5)) / np.float32(self.embedding_size)
         owners = np.repeat(np.arange(data.n_users, dtype=np.int32), np.diff(events.indptr))
-        pairs, items = np.stack([owners, events.indices], axis=1), active[1].astype(np.int32)
+        pairs, items = np.stack([owners, events.indices], axis=1), np.flatnonzero(data.popularity).astype(np.int32)
         ranks = (len(items) - 1) // np.arange(1, (self.max_sampled if self.loss == "warp" else 0) + 1)
         losses = np.log(np.maximum(ranks, 1)).astype(np.float32)
         how = lightfm.How(np.float32(self.learning_rate), np.float32(self.reg_weight))
@@ -81,22 +77,28 @@ class LightFM:
         of_user, of_item = features
         return Folding(user=of_user @ user.rows, item=of_item @ item.rows, bias=of_item @ item.bias)
 
-    def _features(self, data: Interactions, role: str, columns: str, active: Longs) -> csr_matrix:
-        """Users (or items) × features, of which those of the ``active`` alone are kept."""
-        from scipy.sparse import csr_matrix, hstack
 
-        n = data.n_users if role == "user" else data.n_items
-        known = data.features(role, columns_of(columns))
-        if known is None and columns_of(columns):
-            message = f"there is no table of {role}s with {role}_columns={columns}"
-            raise RecliError(Exit.USAGE, message, hint=f"--{role}-table names it")
-        parts = [] if known is None else [known.matrix]
-        if self.identity:
-            own = (np.ones(len(active), np.float32), (active, np.arange(len(active))))
-            parts.append(csr_matrix(own, shape=(n, len(active))))
-        if not parts or not sum(part.nnz for part in parts):
-            hint = f"--{role}-table names their table, -p {role}_columns its columns; or leave out identity=false"
-            raise RecliError(Exit.USAGE, f"the {role}s have no features", hint=hint)
-        features = hstack(parts, format="csr", dtype=np.float32)
-        learned = np.bincount(features[active].indices, minlength=features.shape[1]) > 0
-        return features[:, learned].tocsr()
+def features_of(data: Interactions, role: str, columns: str, identity: bool) -> csr_matrix:
+    """Users (or items) × features, of which those are kept that somebody with events has.
+
+    Raises:
+        RecliError: there is no such table or column, or nobody has a feature (exit 2).
+    """
+    from scipy.sparse import csr_matrix, hstack
+
+    n = data.n_users if role == "user" else data.n_items
+    active = np.flatnonzero(np.diff(data.matrix.indptr) if role == "user" else data.popularity)
+    known = data.features(role, columns_of(columns))
+    if known is None and columns_of(columns):
+        message = f"there is no table of {role}s with {role}_columns={columns}"
+        raise RecliError(Exit.USAGE, message, hint=f"--{role}-table names it")
+    parts = [] if known is None else [known.matrix]
+    if identity:
+        own = (np.ones(len(active), np.float32), (active, np.arange(len(active))))
+        parts.append(csr_matrix(own, shape=(n, len(active))))
+    if not parts or not sum(part.nnz for part in parts):
+        hint = f"--{role}-table names their table, -p {role}_columns its columns; or leave out identity=false"
+        raise RecliError(Exit.USAGE, f"the {role}s have no features", hint=hint)
+    features = hstack(parts, format="csr", dtype=np.float32)
+    learned = np.bincount(features[active].indices, minlength=features.shape[1]) > 0
+    return features[:, learned].tocsr()

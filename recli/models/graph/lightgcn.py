@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from recli.errors import Exit, RecliError
 from recli.model import param
 from recli.scorers import Factors
-from recli.training.parameters import Sampled
+from recli.training.parameters import Ranked
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,12 +19,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LightGCN(Sampled):
+class LightGCN(Ranked):
     """The mean of a user's or an item's row and of what reaches it over 1, 2, … steps of the graph.
 
     He et al. 2020, "LightGCN: simplifying and powering graph convolution network for recommendation" (SIGIR): eq. 8,
-    E' = D^-1/2 A D^-1/2 E for each layer, their mean (eq. 4 with equal weights), trained by BPR (eq. 15). Without
-    layers it is matrix factorisation.
+    E' = D^-1/2 A D^-1/2 E for each layer, their mean (eq. 4 with equal weights), trained by BPR (eq. 15) if no
+    other ``loss`` is asked for. Without layers it is matrix factorisation.
 
     Deviations, RecBole's: the regularisation is the sum of the lengths, not of their squares, of the batch's users',
     items' and negatives' rows, over the number of its examples.
@@ -33,44 +35,46 @@ class LightGCN(Sampled):
     reg_weight: float = param(1e-5, "regularisation of the rows", least=0)
 
     def fit(self, data: Interactions, run: Run) -> Factors:
-        """Steps on events and negatives, the whole graph in each."""
+        """Steps on events and negatives, the whole graph in each.
+
+        Raises:
+            RecliError: sparse_adam, and there are layers, through which every row is moved in every step (exit 2).
+        """
         import torch
-        from torch import nn
+        from torch.nn import Embedding, ModuleDict, init
 
         from recli.training.batches import Events
         from recli.training.graph import Graph, Smoothed
         from recli.training.loop import train
-        from recli.training.losses import bpr
-        from recli.training.negatives import hardest
+        from recli.training.ranked import RowLoss
         from recli.training.session import session
 
+        if self.learner == "sparse_adam" and self.n_layers:
+            hint = "learner=adam, or n_layers=0"
+            raise RecliError(Exit.USAGE, "a step of the graph moves all rows, so there is no sparse_adam", hint=hint)
         with session(run) as device:
-            network = nn.Module()
+            network = ModuleDict()
             for name, number in (("user", data.n_users), ("item", data.n_items)):
-                rows = nn.init.xavier_uniform_(torch.empty(number, self.embedding_size))
-                network.register_parameter(name, nn.Parameter(rows))
+                rows = init.xavier_uniform_(torch.empty(number, self.embedding_size))
+                network[name] = Embedding.from_pretrained(rows, freeze=False)
             network.to(device)
+            table = {name: network[name].weight for name in network}
+            take = partial(_take, sparse=self.learner == "sparse_adam")
             graph = Graph.of(data.matrix, device)
             events = Events.of(data.matrix, self, device)
+            ranked = RowLoss.of(self, data.popularity, device)
 
             def rows() -> tuple[Tensor, Tensor]:
                 if not self.n_layers:
-                    return network.user, network.item
-                users, items = Smoothed.apply(network.user, network.item, graph, self.n_layers)
+                    return table["user"], table["item"]
+                users, items = Smoothed.apply(table["user"], table["item"], graph, self.n_layers)
                 return users, items
 
             def loss(user: Tensor, item: Tensor, drawn: Tensor) -> Tensor:
                 users, items = rows()
-                mine = take(users, user)
-
-                def score(codes: Tensor) -> Tensor:
-                    return (mine[:, None] * take(items, codes)).sum(2)
-
-                chosen = torch.cat([item[:, None], hardest(drawn, score)], 1)
-                scores = score(chosen)
-                value = bpr(scores[:, 0], scores[:, 1:])
+                value, negative = ranked(take(users, user), item, drawn, lambda codes: take(items, codes))
                 if self.reg_weight:
-                    own = take(network.user, user), take(network.item, item), take(network.item, chosen[:, 1:])
+                    own = take(table["user"], user), take(table["item"], item), take(table["item"], negative)
                     value = value + self.reg_weight * torch.stack([part.norm() for part in own]).sum() / len(user)
                 return value
 
@@ -83,8 +87,8 @@ class LightGCN(Sampled):
             return train(self, run, network, lambda: events.epoch(size), loss, scorer)
 
 
-def take(table: Tensor, codes: Tensor) -> Tensor:
+def _take(table: Tensor, codes: Tensor, sparse: bool) -> Tensor:
     """Rows of a table; their gradients are added up in an order of their own, the same for any number of threads."""
     from torch.nn import functional as F
 
-    return F.embedding(codes, table)
+    return F.embedding(codes, table, sparse=sparse)

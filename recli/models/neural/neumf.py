@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from recli.interactions import Interactions
-    from recli.model import Run
+    from recli.model import Run, Start
     from recli.scorers import Factors
     from recli.training.networks import Pairwise
 
@@ -28,11 +29,14 @@ class NeuMF(Sampled):
 
     He et al. 2017, "Neural collaborative filtering" (WWW): eq. 12; without the perceptron it is GMF (eq. 9), without
     the product MLP (eq. 10). Trained on events and drawn negatives as equally many labels (eq. 7). The score is what
-    eq. 12 takes the sigmoid of.
+    eq. 12 takes the sigmoid of. It can begin with what GMF and MLP have learned, each counting half (§3.4.1, eq. 13);
+    the steps after that are better made by sgd, for adam's first ones would be as large as those from nothing.
 
-    Deviations: dropout before each layer of the perceptron, whose widths RecBole chose. GMF ends as a product of rows,
-    and its constant, which orders nothing, is left out.
+    Deviations: dropout before each layer of the perceptron, whose widths RecBole chose. GMF ends as a product of rows:
+    its weights go into the users', and are ones where it is begun with.
     """
+
+    takes: ClassVar = ("training", "start")
 
     mf_embedding_size: int = param(64, "numbers in a row of the product", least=1)
     mlp_embedding_size: int = param(64, "numbers in a row that the perceptron gets", least=1)
@@ -62,7 +66,9 @@ class NeuMF(Sampled):
             "hidden": list(self.mlp_hidden_size),
         }
         with session(run) as device:
-            network = build(**meta).to(device)
+            network = build(**meta)
+            _begin(network, run.starts)
+            network.to(device)
             events = Events.of(data.matrix, self, device)
             labels = torch.arange(1 + self.train_neg_sample_num, device=device) == 0
 
@@ -96,6 +102,46 @@ def _product(weights: dict[str, Any]) -> Factors:
 
     user = weights["mf_user.weight"] * weights["predict.weight"]
     return Factors(user=user.astype(np.float32), item=weights["mf_item.weight"].copy())
+
+
+def _begin(network: nn.Module, starts: Sequence[Start]) -> None:
+    """Put what older models have learned in place of what the network begins with, rows by their ids.
+
+    Raises:
+        RecliError: they have other sizes (exit 2).
+    """
+    import torch
+
+    own = network.state_dict()  # of the network's own memory
+    product = own["mf_user.weight"].shape[1] if "mf_user.weight" in own else 0
+    constant = torch.zeros(1)
+    for start in starts:
+        old = _learned(start.scorer)
+        columns = slice(0 if "mf_user.weight" in old else product, None if "mlp_user.weight" in old else product)
+        parts = tuple(part for part in ("mf_", "mlp_", "layers.") if any(name.startswith(part) for name in old))
+        new = {name: tensor for name, tensor in own.items() if name.startswith(parts)}
+        new["predict.weight"] = own["predict.weight"][:, columns]
+        constant += torch.from_numpy(old.pop("predict.bias", np.zeros(1, np.float32)))
+        shapes, sizes = ({name: array.shape[-1:] for name, array in one.items()} for one in (old, new))
+        if shapes != sizes:
+            hint = "give both the same mf_embedding_size, mlp_embedding_size and mlp_hidden_size"
+            raise RecliError(Exit.USAGE, f"--init: {start.model} has layers of other sizes", hint=hint)
+        for name, array in old.items():
+            codes = start.user if "_user" in name else start.item if "_item" in name else np.arange(len(array))
+            new[name][codes >= 0] = torch.from_numpy(array[codes[codes >= 0]])
+    if starts:
+        own["predict.weight"] /= len(starts)
+        own["predict.bias"][:] = constant / len(starts)
+
+
+def _learned(scorer: Any) -> dict[str, Any]:
+    """The tables and layers of GMF, whose weights are in the users' rows, of MLP, or of both."""
+    from recli.training.networks import Pairwise
+
+    if isinstance(scorer, Pairwise):
+        return {name: np.array(array) for name, array in scorer.weights.items()}  # torch takes none of a file
+    ones = np.ones((1, scorer.user.shape[1]), np.float32)
+    return {"mf_user.weight": scorer.user, "mf_item.weight": scorer.item, "predict.weight": ones}
 
 
 def build(users: int, items: int, product: int, row: int, hidden: list[int]) -> nn.Module:

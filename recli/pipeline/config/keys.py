@@ -62,6 +62,7 @@ _INSIDE: Final = "it names a column inside RecBole"
 _GRAPH: Final = "no model here reads a knowledge graph"
 _PROCESSES: Final = "it trains in one process"
 _STAGES: Final = "no model here is trained in stages"
+_PRETRAINED: Final = "weights in RecBole's files are not read; recli train --init begins with a gmf and an mlp"
 _OLD: Final = "RecBole 1.2.1 does not read it either; eval_args says it now"
 _SHARED: Final = "no two columns share their ids here"
 
@@ -126,6 +127,9 @@ IGNORED: Final[dict[str, tuple[str, tuple[Any, ...]]]] = {
     "save_step": (_STAGES, ()),
     "train_stage": (_STAGES, ()),
     "pre_model_path": (_STAGES, ("", None)),
+    "use_pretrain": (_PRETRAINED, (False, None)),
+    "mf_pretrain_path": (_PRETRAINED, (None, "")),
+    "mlp_pretrain_path": (_PRETRAINED, (None, "")),
     "verbose": ("-v says more", ()),
     "MODEL_TYPE": ("the model's task is known by its name", ()),
     "MODEL_INPUT_TYPE": ("the model's task is known by its name", ()),
