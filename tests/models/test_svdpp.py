@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
+from recli import scorers
 from recli.errors import Exit, RecliError
 from recli.interactions import Interactions, Queries
 from recli.model import Run
@@ -86,6 +87,15 @@ def test_the_history_of_train_given_again_changes_nothing() -> None:
     scorer, past = SVDpp(epochs=3).fit(tiny(), Run()), tiny().queries()
     again = Queries(user=past.user, indptr=past.indptr, item=past.item, replaced=True)
     np.testing.assert_allclose(scorer.score(again), scorer.score(past), rtol=1e-5)
+
+
+def test_the_size_of_a_block_of_pairs_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    user, items = np.array([0, -1, -1, 0, -1], np.int32), np.array([3, 0, 1, 2, 3, 3, 1], np.int32)
+    queries = Queries(user=user, indptr=np.array([0, 1, 5, 5, 6, 7]), item=items)
+    asked = np.array([1, 1, -1, 3, 0], np.int32)
+    whole = small().score_pairs(queries, asked)
+    monkeypatch.setattr(scorers, "PAIRS", 2)
+    assert small().score_pairs(queries, asked).tolist() == whole.tolist()
 
 
 def test_without_ratings_there_is_nothing_to_learn() -> None:
