@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # Rows of a matrix product are padded to a multiple of this: BLAS takes another route for a single row (a product of a
 # matrix and a vector), and a query's score must not depend on what stands beside it.
 ROWS = 16
+PAIRS = 2048  # whose rows are multiplied at a time, as these stay in the cache
 
 
 class Scorer(Protocol):
@@ -187,6 +188,14 @@ class Factors:
 
     def score_pairs(self, queries: Queries, items: Ints) -> Floats:
         """One dot product a pair."""
+        scores = np.empty(len(queries), np.float32)
+        for start in range(0, len(queries), PAIRS):
+            block = slice(start, start + PAIRS)
+            scores[block] = self.pairs(queries[block], items[block])
+        return scores
+
+    def pairs(self, queries: Queries, items: Ints) -> Floats:
+        """The scores of a block of pairs."""
         rows, cannot = self.rows(queries)
         scores: Floats = np.einsum("qf,qf->q", rows, self.item[items])
         if self.bias is not None:
@@ -229,8 +238,8 @@ class Ratings(Factors):
         """One matrix product."""
         return super().score(queries) + self.level(queries)[:, np.newaxis]
 
-    def score_pairs(self, queries: Queries, items: Ints) -> Floats:
-        """One dot product a pair; the item may be -1 too."""
+    def pairs(self, queries: Queries, items: Ints) -> Floats:
+        """The scores of a block of pairs; the item may be -1 too."""
         scores: Floats = np.einsum("qf,qf->q", self.rows(queries)[0], _or_zero(self.item, items))
         if self.bias is not None:
             scores += _or_zero(self.bias, items)

