@@ -57,13 +57,23 @@ def test_items_that_are_all_alike_leave_the_biases() -> None:
     np.testing.assert_array_equal(scores, bias[np.newaxis])
 
 
-RANKING = [name for name, entry in catalog.CATALOG.items() if entry.task == "ranking"]
+PAIRWISE = ("mlp", "neumf")  # networks of pairs know their users by rows alone, say so, and serve nobody else
+    "mlp",
+    "neumf",
+)  # a network of pairs knows its users by their rows alone: it says so, and serves nobody else
+RANKING = [name for name, entry in catalog.CATALOG.items() if entry.task == "ranking" and name not in PAIRWISE]
 
 
 @pytest.mark.parametrize("name", RANKING)
 def test_every_model_that_ranks_serves_a_user_it_never_saw(name: str) -> None:
     queries = Queries(user=np.array([-1], np.int32), indptr=np.array([0, 3]), item=np.array([1, 4, 2], np.int32))
     assert np.isfinite(fitted(name).score(queries)).all()
+
+
+@pytest.mark.parametrize("name", PAIRWISE)
+def test_a_network_of_pairs_serves_no_user_it_never_saw(name: str) -> None:
+    queries = Queries(user=np.array([-1], np.int32), indptr=np.array([0, 3]), item=np.array([1, 4, 2], np.int32))
+    assert np.isneginf(fitted(name).score(queries)).all()
 
 
 @pytest.mark.parametrize("name", ["als", "nmf", "bpr", "warp", "logmf", "puresvd", "ease", "itemknn"])

@@ -50,7 +50,7 @@ def test_a_score_is_equation_12(product: int, row: int) -> None:
 def test_gmf_ends_as_a_product_of_rows() -> None:
     chosen = catalog.resolve("gmf")
     scorer = configure(chosen.cls, {**chosen.preset, "epochs": 3}).fit(tiny(), Run())
-    assert type(scorer) is Factors
+    assert isinstance(scorer, Factors)
     assert scorer.user.shape == (tiny().n_users, 64)
 
 

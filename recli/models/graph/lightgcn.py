@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from recli.errors import Exit, RecliError
 from recli.model import param
-from recli.scorers import Factors
+from recli.models.factor.folding import Folding
 from recli.training.parameters import Ranked
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class LightGCN(Ranked):
     n_layers: int = param(2, "steps of the graph", least=0)
     reg_weight: float = param(1e-5, "regularisation of the rows", least=0)
 
-    def fit(self, data: Interactions, run: Run) -> Factors:
+    def fit(self, data: Interactions, run: Run) -> Folding:
         """Steps on events and negatives, the whole graph in each.
 
         Raises:
@@ -78,10 +78,10 @@ class LightGCN(Ranked):
                     value = value + self.reg_weight * torch.stack([part.norm() for part in own]).sum() / len(user)
                 return value
 
-            def scorer() -> Factors:
+            def scorer() -> Folding:
                 with torch.no_grad():
                     user, item = (part.cpu().numpy() for part in rows())
-                return Factors(user=user.copy(), item=item.copy())
+                return Folding(user=user.copy(), item=item.copy())
 
             size = max(1, self.train_batch_size // self.train_neg_sample_num)
             return train(self, run, network, lambda: events.epoch(size), loss, scorer)

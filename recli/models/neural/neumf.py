@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from recli.interactions import Interactions
     from recli.model import Run, Start
-    from recli.scorers import Factors
+    from recli.models.factor.folding import Folding
     from recli.training.networks import Pairwise
 
 
@@ -31,6 +31,8 @@ class NeuMF(Sampled):
     the product MLP (eq. 10). Trained on events and drawn negatives as equally many labels (eq. 7). The score is what
     eq. 12 takes the sigmoid of. It can begin with what GMF and MLP have learned, each counting half (§3.4.1, eq. 13);
     the steps after that are better made by sgd, for adam's first ones would be as large as those from nothing.
+
+    Users that train never saw have no rows; gmf alone, being a product, is served to them by their histories.
 
     Deviations: dropout before each layer of the perceptron, whose widths RecBole chose. GMF ends as a product of rows:
     its weights go into the users', and are ones where it is begun with.
@@ -45,7 +47,7 @@ class NeuMF(Sampled):
     mf_train: bool = param(True, "have the product")
     mlp_train: bool = param(True, "have the perceptron")
 
-    def fit(self, data: Interactions, run: Run) -> Factors | Pairwise:
+    def fit(self, data: Interactions, run: Run) -> Folding | Pairwise:
         """Steps on events and negatives."""
         import torch
 
@@ -80,7 +82,7 @@ class NeuMF(Sampled):
                 scores = score(torch.cat([item[:, None], hardest(drawn, score)], 1))
                 return bce(scores, labels.float().expand_as(scores))
 
-            def scorer() -> Factors | Pairwise:
+            def scorer() -> Folding | Pairwise:
                 weights = weights_of(network)
                 if not self.mlp_train:
                     return _product(weights)
@@ -96,12 +98,12 @@ class NeuMF(Sampled):
             return train(self, run, network, lambda: events.epoch(size), loss, scorer)
 
 
-def _product(weights: dict[str, Any]) -> Factors:
+def _product(weights: dict[str, Any]) -> Folding:
     """GMF's score as a product of rows: the weights go into the user's."""
-    from recli.scorers import Factors
+    from recli.models.factor.folding import Folding
 
     user = weights["mf_user.weight"] * weights["predict.weight"]
-    return Factors(user=user.astype(np.float32), item=weights["mf_item.weight"].copy())
+    return Folding(user=user.astype(np.float32), item=weights["mf_item.weight"].copy())
 
 
 def _begin(network: nn.Module, starts: Sequence[Start]) -> None:
