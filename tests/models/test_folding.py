@@ -58,9 +58,6 @@ def test_items_that_are_all_alike_leave_the_biases() -> None:
 
 
 PAIRWISE = ("mlp", "neumf")  # networks of pairs know their users by rows alone, say so, and serve nobody else
-    "mlp",
-    "neumf",
-)  # a network of pairs knows its users by their rows alone: it says so, and serves nobody else
 RANKING = [name for name, entry in catalog.CATALOG.items() if entry.task == "ranking" and name not in PAIRWISE]
 
 
