@@ -50,8 +50,10 @@ class _Linear(torch.autograd.Function):  # type: ignore[misc]  # torch is not ty
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         x, weight = ctx.saved_tensors
         of_x = _product(gradient, weight.T) if ctx.needs_input_grad[0] else None
-        rows = gradient.flatten(0, -2)
-        return of_x, _product(rows.T, x.flatten(0, -2).T), rows.sum(0)
+        rows, x = gradient.flatten(0, -2), x.flatten(0, -2)
+        # What stands first is copied, as its rows are not one piece: so it is the smaller.
+        of_weight = _product(rows.T, x.T) if len(weight) <= x.shape[1] else _product(x.T, rows.T).T
+        return of_x, of_weight, rows.sum(0)
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
