@@ -1,12 +1,14 @@
 # make demo   the whole pipeline on sample_data/
 # make test   the tests
+# make leaderboard  docs/leaderboard.md; needs MovieLens-100K, see ML100K below
 # make check  what CI runs: the tests, the linters, the types, the direction of imports
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := demo
+ML100K := ../shared/data/ml-100k
 METRICS := recall@10,mrr@10,ndcg@10,hit@10,precision@10
 
-.PHONY: demo test check lint format docs size clean
+.PHONY: demo test check lint format docs leaderboard size clean
 .DELETE_ON_ERROR:
 
 demo: $(BIN)/installed
@@ -33,6 +35,9 @@ format: $(BIN)/installed
 
 docs: $(BIN)/installed
 	$(BIN)/python tests/docs.py
+
+leaderboard: $(BIN)/installed
+	$(BIN)/python tests/leaderboard.py --data $(ML100K)
 
 size:
 	@find recli -name '*.py' | xargs wc -l | awk '$$2 != "total" {n = split($$2, p, "/"); f = n > 2 ? p[2] : "."; s[f] += $$1} END {for (f in s) print s[f], f}' | sort -rn

@@ -84,12 +84,23 @@ class Histories:
         events += (self.indptr[rows] - indptr[:-1]).repeat_interleave(lengths)
         return Histories(indptr=indptr, item=self.item[events])
 
+    @property
+    def row(self) -> Tensor:
+        """The history of each event, int64."""
+        return torch.arange(len(self), device=self.item.device).repeat_interleave(self.indptr.diff())
+
     def dense(self, n_items: int) -> Tensor:
         """Rows × items, float32: 1 where the item is in the history."""
         matrix = torch.zeros(len(self), n_items, device=self.item.device)
-        row = torch.arange(len(self), device=self.item.device).repeat_interleave(self.indptr.diff())
-        matrix[row, self.item.long()] = 1
+        matrix[self.row, self.item.long()] = 1
         return matrix
+
+    def distinct(self, n_items: int) -> Histories:
+        """The same, each item once in a history."""
+        pairs = torch.unique(self.row * n_items + self.item)
+        lengths = torch.bincount(pairs // n_items, minlength=len(self))
+        indptr = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+        return Histories(indptr=indptr, item=(pairs % n_items).int())
 
     def epoch(self, size: int) -> Iterator[tuple[Histories]]:
         """Batches of ``size`` rows that have a history, in a random order."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from recli.training.batches import Histories
 
 
 def bpr(positive: Tensor, negative: Tensor) -> Tensor:
@@ -28,12 +33,32 @@ def softmax(scores: Tensor, target: Tensor) -> Tensor:
     return F.cross_entropy(scores, target.long())
 
 
-def multinomial(scores: Tensor, history: Tensor) -> Tensor:
-    """Mean over the rows of -sum of history * ln softmax(scores); both (n, items).
+def multinomial(scores: Tensor, histories: Histories) -> Tensor:
+    """Mean over the rows of -sum of ln softmax(scores) over the items of the row's history; scores (n, items).
 
     Liang et al. 2018, "Variational autoencoders for collaborative filtering" (WWW), eq. 2.
     """
-    return -(F.log_softmax(scores, 1) * history).sum(1).mean()
+    value: Tensor = _Multinomial.apply(scores, histories.row, histories.item.long())
+    return value
+
+
+class _Multinomial(torch.autograd.Function):  # type: ignore[misc]  # torch is not typed
+    """In a few passes over the scores, which are many: what an event adds to the gradient is added to it alone."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
+        logarithms = F.log_softmax(scores, 1)
+        ctx.save_for_backward(logarithms, row, item)
+        return -logarithms[row, item].sum() / len(scores)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        logarithms, row, item = ctx.saved_tensors
+        scale = gradient / len(logarithms)
+        lengths = torch.bincount(row, minlength=len(logarithms))
+        of_scores = logarithms.exp_().mul_((lengths * scale)[:, None])
+        of_scores[row, item] -= scale
+        return of_scores, None, None
 
 
 def sampled_softmax(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import torch
@@ -35,6 +36,7 @@ def session(run: Run) -> Iterator[torch.device]:
 
     Afterwards both are as they were.
     """
+    _keep_memory()
     device = torch.device(run.device)
     threads = torch.get_num_threads()
     others = [] if device.type == "cpu" else [device]
@@ -46,6 +48,18 @@ def session(run: Run) -> Iterator[torch.device]:
             yield device
         finally:
             torch.set_num_threads(threads)
+
+
+def _keep_memory() -> None:
+    """Have glibc keep what a step frees for the next, instead of giving it back and getting it anew page by page.
+
+    That took a tenth of the time of a network with large steps. Elsewhere nothing is changed.
+    """
+    trim_threshold, mmap_threshold = -1, -3  # of malloc.h
+    with suppress(OSError, AttributeError, TypeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(mmap_threshold, 1 << 25)  # the most that it takes
+        mallopt(trim_threshold, 1 << 30)
 
 
 def random_state(device: torch.device) -> dict[str, torch.Tensor]:

@@ -22,7 +22,10 @@ def test_a_score_is_the_decoder_of_the_mean(variational: bool) -> None:
     w |= {f"{name}.bias": rng.standard_normal(size[0]).astype(np.float32) for name, size in sizes.items()}
     meta = json.dumps({"items": 6, "hidden": [4], "latent": 3, "variational": variational})
     scorer = Encoder(
-        module="recli.models.autoencoder.multivae", meta=meta, weights={**w, "steps.count": np.array(9)}, n_items=6
+        module="recli.models.autoencoder.multivae",
+        meta=meta,
+        weights={**w, "encoder.0.weight": w["encoder.0.weight"].T, "steps.count": np.array(9)},
+        n_items=6,
     )
     queries = Queries(
         user=np.array([-1, 0, 1], np.int32), indptr=np.array([0, 3, 3, 5]), item=np.array([1, 5, 1, 0, 4], np.int32)

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
-from recli.training.layers import dropout
+from recli.training.batches import Histories
+from recli.training.layers import OfHistory, dropout, linear
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
@@ -22,3 +24,28 @@ def test_without_a_share_nothing_is_drawn() -> None:
     before, x = torch.get_rng_state(), torch.ones(3)
     assert dropout(x, 0.0) is x
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (2, 3, 7)])
+def test_linear_and_its_gradients_are_torchs(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(1)
+    layer, x, weight = torch.nn.Linear(7, 4), torch.randn(shape, requires_grad=True), torch.randn(*shape[:-1], 4)
+    found = torch.autograd.grad((linear(layer, x) * weight).sum(), [x, layer.weight, layer.bias])
+    expected = torch.autograd.grad((layer(x) * weight).sum(), [x, layer.weight, layer.bias])
+    torch.testing.assert_close(linear(layer, x), layer(x))
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_layer_of_histories_is_a_linear_one_of_their_rows() -> None:
+    torch.manual_seed(1)
+    layer = OfHistory(6, 9)
+    torch.nn.init.normal_(layer.weight)
+    torch.nn.init.normal_(layer.bias)
+    histories = Histories(indptr=torch.tensor([0, 2, 2, 5]), item=torch.tensor([1, 0, 4, 2, 3], dtype=torch.int32))
+    number = torch.tensor([0.5, 2.0, 1.0, 0.0, -1.0])
+    dense = torch.zeros(3, 6).index_put((histories.row, histories.item.long()), number)
+    weight, parameters = torch.randn(3, 9), [layer.weight, layer.bias]
+    found = torch.autograd.grad((layer(histories, number) * weight).sum(), parameters)
+    expected = torch.autograd.grad((F.linear(dense, layer.weight.T, layer.bias) * weight).sum(), parameters)
+    torch.testing.assert_close(layer(histories, number), F.linear(dense, layer.weight.T, layer.bias))
+    torch.testing.assert_close(found, expected)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from recli.training import losses
+from recli.training.batches import Histories
 
 
 def sigmoid(x: float) -> float:
@@ -27,7 +28,18 @@ def test_softmax_and_multinomial() -> None:
     scores = torch.tensor([[1.0, 2.0, 0.0]])
     log_z = math.log(math.e + math.e**2 + 1)
     assert float(losses.softmax(scores, torch.tensor([1], dtype=torch.int32))) == pytest.approx(log_z - 2)
-    assert float(losses.multinomial(scores, torch.tensor([[1.0, 1.0, 0.0]]))) == pytest.approx(2 * log_z - 3)
+    histories = Histories(indptr=torch.tensor([0, 2]), item=torch.tensor([1, 0], dtype=torch.int32))
+    assert float(losses.multinomial(scores, histories)) == pytest.approx(2 * log_z - 3)
+
+
+def test_the_gradient_of_the_multinomial_is_that_of_its_formula() -> None:
+    scores = torch.randn(3, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64).requires_grad_()
+    histories = Histories(indptr=torch.tensor([0, 2, 2, 5]), item=torch.tensor([1, 0, 4, 2, 3], dtype=torch.int32))
+    dense = histories.dense(5)
+    (3 * losses.multinomial(scores, histories)).backward()
+    found, scores.grad = scores.grad, None
+    (-3 * (torch.log_softmax(scores, 1) * dense).sum(1).mean()).backward()
+    torch.testing.assert_close(found, scores.grad)
 
 
 def test_a_sampled_softmax_with_all_items_is_the_full_one() -> None:

@@ -75,3 +75,9 @@ def test_histories_are_taken_in_any_order_and_made_dense() -> None:
     matrix = csr_matrix(TAKEN)
     histories = Histories.of(matrix.indptr.astype(np.int64), matrix.indices, CPU)
     assert (histories[torch.tensor([2, 0])].dense(6).numpy() == TAKEN[[2, 0]]).all()
+
+
+def test_an_item_that_is_twice_in_a_history_counts_once() -> None:
+    histories = Histories(indptr=torch.tensor([0, 3, 3, 4]), item=torch.tensor([5, 1, 5, 0], dtype=torch.int32))
+    found = histories.distinct(6)
+    assert (found.indptr.tolist(), found.item.tolist()) == ([0, 2, 2, 3], [1, 5, 0])

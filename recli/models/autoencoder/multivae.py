@@ -59,14 +59,13 @@ class MultiVAE(Trained):
             users = Histories.of(data.matrix.indptr, data.matrix.indices, device)
 
             def loss(histories: Histories) -> Tensor:
-                history = histories.dense(data.n_items)
-                mean, spread = encode(network, history, self.dropout_prob)
+                mean, spread = encode(network, histories, self.dropout_prob)
                 if spread is None:
-                    return multinomial(decode(network, mean), history)
+                    return multinomial(decode(network, mean), histories)
                 network["steps"].count += 1
                 weight = (network["steps"].count / self.total_anneal_steps).clamp(max=self.anneal_cap)
                 drawn = mean + spread.mul(0.5).exp() * mean.new_empty(mean.shape).normal_() * self.noise
-                return multinomial(decode(network, drawn), history) + weight * divergence(mean, spread)
+                return multinomial(decode(network, drawn), histories) + weight * divergence(mean, spread)
 
             def scorer() -> Encoder:
                 return Encoder(
@@ -81,33 +80,38 @@ def build(items: int, hidden: list[int], latent: int, variational: bool) -> nn.M
     import torch
     from torch import nn
 
-    def layers(widths: list[int]) -> nn.ModuleList:
-        made = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(widths))
+    from recli.training.layers import OfHistory
+
+    def layers(widths: list[int], first: type[nn.Module] = nn.Linear) -> nn.ModuleList:
+        kinds = [first, *[nn.Linear] * (len(widths) - 2)]
+        made = nn.ModuleList(kind(*sizes) for kind, sizes in zip(kinds, pairwise(widths), strict=True))
         for layer in made:
             nn.init.xavier_normal_(layer.weight)
             nn.init.zeros_(layer.bias)
         return made
 
     network = nn.ModuleDict()
-    network["encoder"] = layers([items, *hidden, 2 * latent if variational else latent])
+    network["encoder"] = layers([items, *hidden, 2 * latent if variational else latent], OfHistory)
     network["decoder"] = layers([latent, *reversed(hidden), items])
     network["steps"] = nn.Module()
     network["steps"].register_buffer("count", torch.zeros((), dtype=torch.int64))
     return network
 
 
-def encode(network: Any, history: Tensor, dropout: float = 0.0) -> tuple[Tensor, Tensor | None]:
-    """The means (n, latent) and the logarithms of the variances, if there are such, of histories (n, items)."""
+def encode(network: Any, histories: Histories, dropout: float = 0.0) -> tuple[Tensor, Tensor | None]:
+    """The means (n, latent) and the logarithms of the variances, if there are such, of histories (n).
+
+    A history comes in as a vector of the length 1.
+    """
     import torch
-    from torch.nn import functional as F
 
     from recli.training import layers
 
-    x = layers.dropout(F.normalize(history), dropout)
-    *others, last = network["encoder"]
+    lengths = histories.indptr.diff()
+    first, *others = network["encoder"]
+    x = first(histories, layers.dropout(lengths.rsqrt().repeat_interleave(lengths), dropout))
     for layer in others:
-        x = torch.tanh(layer(x))
-    x = last(x)
+        x = layers.linear(layer, torch.tanh(x))
     latent = network["decoder"][0].in_features
     return (x[:, :latent], x[:, latent:]) if x.shape[1] > latent else (torch.tanh(x), None)
 
@@ -116,10 +120,12 @@ def decode(network: Any, x: Tensor) -> Tensor:
     """The logits of all items (n, items)."""
     import torch
 
+    from recli.training.layers import linear
+
     *others, last = network["decoder"]
     for layer in others:
-        x = torch.tanh(layer(x))
-    return last(x)
+        x = torch.tanh(linear(layer, x))
+    return linear(last, x)
 
 
 def divergence(mean: Tensor, spread: Tensor) -> Tensor:
@@ -129,4 +135,4 @@ def divergence(mean: Tensor, spread: Tensor) -> Tensor:
 
 def scores(network: Any, histories: Histories) -> Tensor:
     """The logits of all items for each history (n, items)."""
-    return decode(network, encode(network, histories.dense(network["encoder"][0].in_features))[0])
+    return decode(network, encode(network, histories.distinct(len(network["encoder"][0].weight)))[0])

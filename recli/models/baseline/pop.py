@@ -28,7 +28,8 @@ class Pop:
     RecentPop and DecayPop of Ji, Sun, Zhang & Li 2020, "A re-visit of the popularity baseline in recommender systems"
     (SIGIR), with one point in time for all, and a decay that is smooth where theirs is in steps.
 
-    Repeated events of a user count once.
+    Repeated events of a user count once. The list is the same for everybody, so it stands below all that look at a
+    history; and where held-out events are drawn from all of the time, what is popular lately is below what always was.
     """
 
     days: float = param(0.0, "events of so many last days count; 0: all", least=0)

@@ -29,6 +29,9 @@ class NCEPLRec:
     With D ~ U S V' its largest singular values, a user's numbers are q = history × V S^1/2, and for all Q = X V S^1/2
 
         score = q W,  W = (Q'Q + reg_weight I)^-1 Q'X.
+
+    The defaults are RecBole's, and on small data too little regularisation for so many singular vectors: on
+    MovieLens-100K half of `itemknn`'s ndcg@10, where by the valid part reg_weight=10000, or rank=50, is above it.
     """
 
     beta: float = param(1.0, "how far an item's popularity counts against it", least=0)

@@ -70,6 +70,9 @@ class ItemFeatures:
 
     divided by its length; the query is the sum of the rows of the distinct items of the history, and the score the
     cosine of the two. Deviation: the idf is smoothed, as in scikit-learn, so that no value weighs nothing.
+
+    By its nature far below `itemknn` where items have events: who took what says more than a few columns do, and it
+    does not know that a film is popular.
     """
 
     takes: ClassVar = ("item",)

@@ -28,12 +28,14 @@ class RP3beta:
         W_ij = sum over users u of both of (1 / d_i)^alpha (1 / d_u)^alpha / d_j^beta,
 
     the ``k`` highest of each row i, made to sum to 1 where ``normalize_similarity``, then the ``k`` highest of each
-    column j; score = history × W. That is the code of Ferrari Dacrema et al. 2019 and of Elliot.
+    column j; score = history × W. That is the code of Ferrari Dacrema et al. 2019 and of Elliot, whose beta of 0.6
+    does worse on the valid part of MovieLens-100K than 0.2. Without beta it is nearly `itemknn`, and as good: the walk
+    divides by the items' users what the cosine divides by their root.
     """
 
     k: int = param(100, "items kept for each item, both to go to and to come from", least=1)
     alpha: float = param(1.0, "power of the probabilities of a step: below 1 they are more alike", least=0)
-    beta: float = param(0.6, "how far an item's popularity counts against it", least=0)
+    beta: float = param(0.2, "how far an item's popularity counts against it", least=0)
     normalize_similarity: bool = param(False, "make what is kept for an item sum to 1")
 
     def fit(self, data: Interactions, run: Run) -> ItemWeights:

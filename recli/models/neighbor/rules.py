@@ -51,6 +51,10 @@ class Rules:
     The rules of enough support and confidence fire, of each item i the k of the highest ``measure``, and what they say
     of j adds up, as in Sarwar, Karypis, Konstan & Riedl 2000, "Analysis of recommendation algorithms for e-commerce"
     (EC), or the best has it.
+
+    By its nature below `itemknn`: confidence does not ask how popular j is, so every item leads to the popular ones.
+    Deshpande & Karypis 2004, "Item-based top-N recommendation algorithms" (TOIS), §4.2, divide it by a power of n_j for
+    that reason; lift, which divides by all of n_j, errs to the other side.
     """
 
     k: int = param(100, "rules kept from each item", least=1)

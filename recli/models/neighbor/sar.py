@@ -88,6 +88,9 @@ class SAR:
     and a_i is 1, or with a ``half_life`` the sum of 2^((t - t0) / half_life) over all events of i, t0 being the time of
     the last event of all. There an event weighs its rating, here 1: a history has no ratings. Its ``normalize`` changes
     no order and is left out.
+
+    By its nature below `itemknn` where histories are long: it keeps every item that goes with one of the history, and
+    the many weak ones add up to what is popular. It is itemknn by jaccard, with all neighbours.
     """
 
     similarity: str = param("jaccard", "what the users in common are divided by", one_of=tuple(NORMS))

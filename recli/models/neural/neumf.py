@@ -36,6 +36,10 @@ class NeuMF(Sampled):
 
     Deviations: dropout before each layer of the perceptron, whose widths RecBole chose. GMF ends as a product of rows:
     its weights go into the users', and are ones where it is begun with.
+
+    On small data it stays below `itemknn`, RecBole's too: a perceptron has to learn what a product of rows is given.
+    Rendle, Krichene, Zhang & Anderson 2020, "Neural collaborative filtering vs. matrix factorization revisited"
+    (RecSys), find a product with as good parameters the better of the two.
     """
 
     takes: ClassVar = ("training", "start")
@@ -177,7 +181,7 @@ def pairs(network: Any, user: Tensor, item: Tensor, dropout: float = 0.0) -> Ten
     if "mlp_user" in network:
         x = torch.cat([network["mlp_user"](user), network["mlp_item"](item)], 1)
         for layer in network["layers"]:
-            x = F.relu(layer(layers.dropout(x, dropout)))
+            x = F.relu(layers.linear(layer, layers.dropout(x, dropout)))
         parts.append(x)
     return network["predict"](torch.cat(parts, 1)).squeeze(1)
 
@@ -192,11 +196,13 @@ def grid(network: Any, user: Tensor, items: Tensor) -> Tensor:
     """Scores of users (n,) with all items (n, items)."""
     from torch.nn import functional as F
 
+    from recli.training.layers import linear
+
     first, *others = network["layers"]
     row, last = network["mlp_user"](user), network["predict"]
     x = (F.linear(row, first.weight[:, : row.shape[1]], first.bias)[:, None] + items).relu_()  # (n, items, width)
     for layer in others:
-        x = layer(x).relu_()
+        x = linear(layer, x).relu_()
     product = last.weight.shape[1] - x.shape[2]
     scores = x @ last.weight[0, product:] + last.bias
     if product:

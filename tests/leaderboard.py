@@ -1,0 +1,241 @@
+"""docs/leaderboard.md: every model of the catalog at its defaults, under the protocol of its task.
+
+    python tests/leaderboard.py [--data FOLDER] [--work FOLDER] [--models bpr,ease] [--jobs 2]
+
+It runs the commands themselves, so many processes at once, each with one thread, and keeps their files in the work
+folder: what is up to date there is not done again. A model whose figures are the same for two seeds is not run with a
+third. A model that fails is named, and nothing is written. The data are not part of the repository: FOLDER is
+MovieLens-100K as RecBole's atomic files, ml-100k.inter and ml-100k.item.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recli.models.catalog import CATALOG
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get("RECLI_SHARED", ROOT.parent / "shared")) / "data" / "ml-100k"
+BOARD = ROOT / "docs" / "leaderboard.md"
+SEEDS = (2020, 2021, 2022)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """What the models of a task are held to: the rows, the command that makes what is evaluated, and the metrics.
+
+    The first metric orders the table, the higher the better.
+    """
+
+    source: str
+    split: tuple[str, ...]
+    make: tuple[str, ...]
+    metrics: tuple[str, ...]
+    about: str
+
+
+# A task that is not here has no table yet.
+PROTOCOLS: Mapping[str, Protocol] = {
+    "ranking": Protocol(
+        source="ml-100k.inter",
+        split=("--dialect", "recbole", "--strategy", "ratio", "--ratios", "0.8,0.1,0.1", "--group-by", "user"),
+        make=("recommend", "-k", "10"),
+        metrics=("ndcg@10", "recall@10", "mrr@10"),
+        about="MovieLens-100K, RecBole's own rows (8:1:1 by user, at random, seed 2020), test part: lists of ten, of\n"
+        "all items but those that the user has in train or valid.",
+    ),
+}
+ABOUT = """\
+# Leaderboard
+
+Every model of the catalog at its defaults; nothing is tuned on these rows. `make leaderboard` makes this page from the
+commands `split`, `train`, `recommend` and `evaluate`. Networks stop by ndcg@10 of the valid part (patience 10) and
+keep the best epoch; the others are fitted on train alone and do not look at valid.
+
+± is the deviation over three seeds; where there is none, a second seed gave the same figures. Seconds are of the
+processor, for the whole `train` process with one thread, its start included (the median of the seeds); peak memory is
+that process's. Numbers are the floating-point ones in the model's file: what was learnt, without ids and histories."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Of one seed: the metrics in the protocol's order, and what training took."""
+
+    values: tuple[float, ...]
+    seconds: float
+    mib: float
+    numbers: int
+
+
+def recli(folder: Path, *arguments: str) -> tuple[str, float, float]:
+    """What a command prints, its processor's seconds and its peak memory in MiB.
+
+    Raises:
+        RuntimeError: it failed; the message is what it said.
+    """
+    command = [sys.executable, "-m", "recli", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RECLI_NO_PROGRESS": "1", "OMP_NUM_THREADS": "1"}
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=said
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)  # as it has been waited for
+        for file in (out, said):
+            file.seek(0)
+        if process.returncode:
+            raise RuntimeError(f"recli {' '.join(arguments)}: {said.read().strip()}")
+        return out.read().strip(), usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def shown(folder: Path, file: str) -> dict[str, Any]:
+    """The header of an artifact."""
+    document: dict[str, Any] = json.loads(recli(folder, "show", file, "--json", "-n", "0")[0])
+    return document
+
+
+def numbers(model: Path) -> int:
+    """The floating-point numbers that a model holds."""
+    with np.load(model, allow_pickle=False) as arrays:
+        held = [arrays[name] for name in arrays.files if name.startswith("scorer.")]
+    return sum(array.size for array in held if array.dtype.kind == "f")
+
+
+def outcome(folder: Path, split: str, protocol: Protocol, model: str, seed: int) -> Outcome:
+    """Of a model with a seed, made or up to date."""
+    name = f"{model}.{seed}"
+    path, seconds, mib = recli(
+        folder, "train", split, "--model", model, "--seed", str(seed), "-j", "1", "-o", f"{name}.npz"
+    )
+    digest, took = shown(folder, path)["sha256"], folder / f"{name}.took.json"
+    known = json.loads(took.read_text()) if took.exists() else {}
+    if known.get("sha256") != digest:
+        known = {"sha256": digest, "seconds": seconds, "mib": mib}
+        took.write_text(json.dumps(known))
+    lists = recli(folder, *protocol.make, path, "-j", "1", "-o", f"{name}.lists.parquet")[0]
+    said = json.loads(recli(folder, "evaluate", lists, "--metrics", ",".join(protocol.metrics), "--json")[0])
+    return Outcome(
+        values=tuple(said["metrics"][metric]["value"] for metric in protocol.metrics),
+        seconds=known["seconds"],
+        mib=known["mib"],
+        numbers=numbers(folder / path),
+    )
+
+
+def outcomes(folder: Path, split: str, protocol: Protocol, model: str) -> list[Outcome]:
+    """Of a model with every seed, or with two where they make no difference."""
+    made: list[Outcome] = []
+    for seed in SEEDS:
+        made.append(outcome(folder, split, protocol, model, seed))
+        if len(made) == 2 and made[0].values == made[1].values:
+            break
+    print(f"{model}: {made[0].values[0]:.4f}", file=sys.stderr, flush=True)
+    return made
+
+
+def row(model: str, made: Sequence[Outcome]) -> str:
+    """A line of the table."""
+    columns = list(zip(*(one.values for one in made), strict=True))
+    if len(made) == 2:  # a second seed made no difference
+        values = [digits(column[0]) for column in columns]
+    else:
+        values = [f"{digits(statistics.mean(column))} ± {digits(statistics.stdev(column))}" for column in columns]
+    seconds = statistics.median_low(one.seconds for one in made)
+    cells = [f"{seconds:.1f}", f"{max(one.mib for one in made):.0f}", f"{made[0].numbers:,}"]
+    return f"| {' | '.join([f'`{model}`', *values, *cells])} |"
+
+
+def digits(value: float) -> str:
+    """Four, without the zero before the point."""
+    return f"{value:.4f}".removeprefix("0")
+
+
+def table(task: str, made: Mapping[str, Sequence[Outcome]]) -> str:
+    """A task's part of the page, the best model first."""
+    protocol = PROTOCOLS[task]
+
+    def first(model: str) -> float:
+        return statistics.mean(one.values[0] for one in made[model])
+
+    heads = ["model", *protocol.metrics, "seconds", "peak MiB", "numbers"]
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    lines += [row(model, made[model]) for model in sorted(made, key=first, reverse=True)]
+    return "\n".join([f"## {task.capitalize()}", "", protocol.about, "", *lines])
+
+
+def board(data: Path, work: Path, task: str, models: Sequence[str], jobs: int) -> dict[str, list[Outcome]]:
+    """Every model's outcomes.
+
+    Raises:
+        RuntimeError: models failed; the message names them.
+    """
+    protocol, folder = PROTOCOLS[task], work / task
+    folder.mkdir(parents=True, exist_ok=True)
+    source = str((data / protocol.source).resolve())
+    split = recli(folder, "split", source, *protocol.split, "-o", f"{task}.split.parquet")[0]
+
+    def one(model: str) -> list[Outcome] | RuntimeError:
+        try:
+            return outcomes(folder, split, protocol, model)
+        except RuntimeError as error:
+            return error
+
+    with ThreadPoolExecutor(jobs) as pool:
+        made = dict(zip(models, pool.map(one, models), strict=True))
+    failed = [f"{model}: {found}" for model, found in made.items() if isinstance(found, RuntimeError)]
+    if failed:
+        raise RuntimeError("\n".join(failed))
+    return {model: found for model, found in made.items() if not isinstance(found, RuntimeError)}
+
+
+def models_of(task: str) -> list[str]:
+    """The catalog's models of a task, networks, which take the longest, first."""
+    from recli.models import catalog
+
+    named = [name for name, entry in CATALOG.items() if entry.task == task]
+    return sorted(named, key=lambda name: "training" not in getattr(catalog.resolve(name).cls, "takes", ()))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--work", type=Path, default=ROOT / ".leaderboard")
+    parser.add_argument("--models", help="only print these; nothing is written")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    asked = parser.parse_args()
+    for protocol in PROTOCOLS.values():
+        if not (asked.data / protocol.source).exists():
+            sys.exit(
+                f"leaderboard: no {protocol.source} in {asked.data}, and MovieLens-100K is not part of this "
+                "repository: --data names a folder that has it, as RecBole's atomic files"
+            )
+    parts = [ABOUT]
+    for task in PROTOCOLS:
+        named = [name for name in models_of(task) if not asked.models or name in asked.models.split(",")]
+        try:
+            parts.append(table(task, board(asked.data, asked.work, task, named, asked.jobs)))
+        except RuntimeError as error:
+            sys.exit(f"leaderboard: {error}")
+    page = "\n\n".join(parts) + "\n"
+    if asked.models:
+        print(page)
+    else:
+        BOARD.parent.mkdir(exist_ok=True)
+        BOARD.write_text(page)
+
+
+if __name__ == "__main__":
+    main()

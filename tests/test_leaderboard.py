@@ -1,0 +1,40 @@
+"""The leaderboard has every model of its tasks, and its table is made as it says."""
+
+import re
+
+import pytest
+
+from recli.models.catalog import CATALOG
+from tests.leaderboard import BOARD, PROTOCOLS, Outcome, table
+
+
+def rows(page: str, task: str) -> list[list[str]]:
+    """The cells of the table of a task."""
+    part = re.search(rf"^## {task.capitalize()}\n(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)
+    assert part, f"no table of {task}"
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in part[1].splitlines() if line.startswith("| `")]
+
+
+@pytest.mark.parametrize("task", PROTOCOLS)
+def test_every_model_of_the_task_has_a_row_and_no_other(task: str) -> None:
+    named = [cells[0].strip("`") for cells in rows(BOARD.read_text(), task)]
+    assert sorted(named) == sorted(name for name, entry in CATALOG.items() if entry.task == task)
+
+
+@pytest.mark.parametrize("task", PROTOCOLS)
+def test_the_best_model_is_the_first(task: str) -> None:
+    first = [float(cells[1].split()[0]) for cells in rows(BOARD.read_text(), task)]
+    assert first == sorted(first, reverse=True)
+
+
+def outcome(*values: float, seconds: float = 1.0) -> Outcome:
+    return Outcome(values=values, seconds=seconds, mib=200.4, numbers=1200)
+
+
+def test_a_row_is_the_mean_and_the_deviation_of_the_seeds_or_one_where_they_make_no_difference() -> None:
+    drawn = [outcome(0.1, 0.2, 0.3), outcome(0.2, 0.2, 0.4, seconds=9), outcome(0.3, 0.2, 0.5, seconds=2)]
+    page = table("ranking", {"drawn": drawn, "fixed": [outcome(1.0, 0.5, 0.25)] * 2})
+    assert rows(page, "ranking") == [
+        ["`fixed`", "1.0000", ".5000", ".2500", "1.0", "200", "1,200"],
+        ["`drawn`", ".2000 ± .1000", ".2000 ± .0000", ".4000 ± .1000", "2.0", "200", "1,200"],
+    ]
