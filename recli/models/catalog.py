@@ -198,6 +198,40 @@ CATALOG: Final[Mapping[str, Entry]] = {
         preset={"n_layers": 0, "reg_weight": 0.0},
     ),
     "neumf": Entry(path="recli.models.neural.neumf:NeuMF", summary="the two together: neural matrix factorisation"),
+    "sasrec": Entry(
+        path="recli.models.sequence.sasrec:SASRec",
+        summary="self-attention over the history",
+        task="sequential",
+    ),
+    "sasrec-bce": Entry(
+        path="recli.models.sequence.sasrec:SASRec",
+        summary="the same with the loss of its paper, one negative for each event",
+        preset={"loss_type": "BCE"},
+        task="sequential",
+    ),
+    "gsasrec": Entry(
+        path="recli.models.sequence.sasrec:SASRec",
+        summary="the same with 256 negatives, and scores set right for their number",
+        preset={"loss_type": "BCE", "train_neg_sample_num": 256, "gbce_t": 0.75},
+        task="sequential",
+    ),
+    "gru4rec": Entry(
+        path="recli.models.sequence.gru4rec:GRU4Rec",
+        summary="a recurrent network over the history",
+        task="sequential",
+    ),
+    "gru4rec-max": Entry(
+        path="recli.models.sequence.gru4rec:GRU4Rec",
+        summary="the same in parallel sessions, each against the others' next items and popular ones",
+        preset={
+            "loss_type": "BPR-max",
+            "train_neg_sample_num": 2048,
+            "neg_sampling": "popularity",
+            "neg_exponent": 0.5,
+            "bpr_max_reg": 1.0,
+        },
+        task="sequential",
+    ),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 
@@ -22,3 +22,15 @@ def dropout(x: Tensor, share: float) -> Tensor:
     dropped = round(share * 2**16)
     kept = words.view(torch.int16)[: x.numel()].view(x.shape) >= dropped - 2**15
     return x * (kept * (2**16 / (2**16 - dropped)))
+
+
+class Dropout(nn.Module):  # type: ignore[misc]  # torch is not typed
+    """`dropout` while the network is trained."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Numbers of any shape."""
+        return dropout(x, self.share) if self.training else x
