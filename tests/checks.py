@@ -85,7 +85,8 @@ def next_first(scorer: Scorer) -> float:
     """The share of the ring's users for whom, after six events of theirs, the one that follows is the best."""
     ring = cycle()
     history = ring.item.reshape(40, 12)[:, 3:9].ravel()
-    codes, _ = top_k(scorer, replace(ring.queries(), indptr=np.arange(41) * 6, item=history, time=None), 1)
+    queries = replace(ring.queries(), indptr=np.arange(41) * 6, item=history, time=None)
+    codes, _ = top_k(scorer, queries, 1, seen=(queries.indptr, queries.item))
     wanted = [str((int(user) + 9) % 40) for user in ring.users]
     return float(np.mean([ring.items[int(code)] == item for code, item in zip(codes[:, 0], wanted, strict=True)]))
 

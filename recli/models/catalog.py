@@ -198,6 +198,24 @@ CATALOG: Final[Mapping[str, Entry]] = {
         preset={"n_layers": 0, "reg_weight": 0.0},
     ),
     "neumf": Entry(path="recli.models.neural.neumf:NeuMF", summary="the two together: neural matrix factorisation"),
+    "markov": Entry(
+        path="recli.models.sequence.markov:Markov", summary="what came next after the last event", task="sequential"
+    ),
+    "sr": Entry(
+        path="recli.models.sequence.markov:Markov",
+        summary="what came soon after the last event: sequential rules",
+        preset={"steps": 10},
+        task="sequential",
+    ),
+    "sknn": Entry(
+        path="recli.models.sequence.sknn:SKNN", summary="items of the sessions that are most similar", task="sequential"
+    ),
+    "vsknn": Entry(
+        path="recli.models.sequence.sknn:SKNN",
+        summary="the same, the last events counting most",
+        preset={"similarity": "dot", "decay": True},
+        task="sequential",
+    ),
     "sasrec": Entry(
         path="recli.models.sequence.sasrec:SASRec",
         summary="self-attention over the history",
