@@ -250,6 +250,31 @@ CATALOG: Final[Mapping[str, Entry]] = {
         },
         task="sequential",
     ),
+    "bert4rec": Entry(
+        path="recli.models.sequence.bert4rec:BERT4Rec",
+        summary="attention both ways over the history, learned from hidden items",
+        task="sequential",
+    ),
+    "narm": Entry(
+        path="recli.models.sequence.narm:NARM",
+        summary="a recurrent network that looks back at its own states",
+        task="sequential",
+    ),
+    "caser": Entry(
+        path="recli.models.sequence.caser:Caser",
+        summary="convolutions over the last events",
+        task="sequential",
+    ),
+    "srgnn": Entry(
+        path="recli.models.sequence.srgnn:SRGNN",
+        summary="the history as a graph of its items that pass messages",
+        task="sequential",
+    ),
+    "fpmc": Entry(
+        path="recli.models.sequence.fpmc:FPMC",
+        summary="matrix factorisation beside a factorised Markov chain",
+        task="sequential",
+    ),
 }
 
 

@@ -283,7 +283,7 @@ def audience_of(task: Task, users: pl.Series, items: pl.Series, wanted: pl.Serie
     """
     request, serve = task.request, task.weighing.serve
     if task.given is not None:
-        rows = task.given.part(*PARTS)
+        rows = task.given.part("train", "valid")  # of a split, whose test rows are what is to be found
         wanted = rows[USER].unique(maintain_order=True)
         return of_users(wanted, serve(rows), None if request.allow_seen else rows, users, items, replaced=True)
     events = task.events
