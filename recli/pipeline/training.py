@@ -37,6 +37,7 @@ class Training:
     checkpoint: Path | None = None
     checkpoint_every: int | None = None
     resume: bool | None = None
+    allow_seen: bool | None = None
 
     def given(self) -> list[str]:
         """The options that were given."""
@@ -56,6 +57,7 @@ class Training:
         asked: dict[str, Any] = {"valid_metric": "none"} if self.valid_metric == "none" else {}
         if metric is not None:
             asked = {"valid_metric": metric, "patience": self.patience or 10, "eval_every": self.eval_every or 1}
+            asked |= {"valid_seen": "allowed"} if self.allow_seen else {}
         return asked | ({} if self.time_budget is None else {"time_budget": self.time_budget})
 
     def on_device(self) -> str:
@@ -97,7 +99,9 @@ def prepared(
             "not validated, so all epochs are run" + ("" if "valid" in events.rows else ": there is no valid part")
         )
         return replace(run, checkpoint=kept, time_budget=training.time_budget, finished=done.update), done
-    validate = import_module("recli.pipeline.validation").validator(events, data, metric)
+    validate = import_module("recli.pipeline.validation").validator(
+        events, data, metric, allow_seen=bool(training.allow_seen)
+    )
 
     def named(values: Mapping[str, float]) -> dict[str, float]:
         return {metric if k == "valid" else k: v * validate.sign if k == "valid" else v for k, v in values.items()}

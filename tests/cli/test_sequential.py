@@ -4,6 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from recli.artifact import load
+from recli.model import Run
+from recli.pipeline.events import Source
+from recli.pipeline.step import Output
+from recli.pipeline.train import train
+from recli.pipeline.training import Training
 from tests.cli.evaluating import evaluate, fitted, listed, lists, split_of, table
 
 TIMED = "user_id:token item_id:token timestamp:float"
@@ -43,3 +49,16 @@ def test_rolling_asks_after_every_row(tmp_path: Path) -> None:
     split = split_of(table(tmp_path / "ring.inter", TIMED, rows), name="ratio", params=ratios)
     result = evaluate(fitted(split, "markov"), "hit@1", rolling=True).document["metrics"]["hit@1"]
     assert result["value"] == 1
+
+
+def test_validation_may_list_what_was_seen(tmp_path: Path) -> None:
+    """Everybody takes one item again and again: where it is masked, nothing is right."""
+    rows = [(f"u{u}", f"i{u % 3}", n) for n in range(8) for u in range(9)]
+    split = split_of(table(tmp_path / "again.inter", TIMED, rows), **LEAVE)
+    for allow_seen, expected in ((True, 1.0), (None, 0.0)):
+        asked = Training(valid_metric="hit@1", device="cpu", allow_seen=allow_seen)
+        output = Output(path=str(tmp_path / f"{allow_seen}.npz"))
+        model = train(split, Source(), "gru4rec", {"epochs": 60, "learning_rate": 0.01}, Run(), output, training=asked)
+        assert load(model).header.more["training"]["hit@1"] == expected
+        if allow_seen:
+            assert evaluate(model, "hit@1", phase="valid", allow_seen=True).document["metrics"]["hit@1"]["value"] == 1
