@@ -228,7 +228,8 @@ def every_parameter_is_documented(name: str, folder: Path) -> None:
     for field in fields(cls):
         assert field.kw_only, field.name
         assert field.default is not MISSING, field.name
-        assert get_type_hints(cls)[field.name] in (int, float, bool, str, tuple[int, ...]), field.name
+        kinds = (int, float, bool, str, tuple[int, ...], tuple[float, ...])
+        assert get_type_hints(cls)[field.name] in kinds, field.name
         assert field.metadata["doc"], field.name
 
 
