@@ -87,9 +87,10 @@ class Encoder:
         import torch
 
         from recli.training.batches import Histories
+        from recli.training.session import scoring
 
         code, network = self._network
-        with torch.inference_mode():
+        with scoring():
             scores: Floats = code.scores(
                 network, Histories.of(queries.indptr, queries.item, torch.device("cpu"))
             ).numpy()
@@ -126,10 +127,10 @@ class Reader:
 
     @cached_property
     def _output(self) -> tuple[Floats, Floats | None]:
-        import torch
+        from recli.training.session import scoring
 
         code, network = self._network
-        with torch.inference_mode():
+        with scoring():
             rows, bias = code.output(network)
         return rows.detach().numpy(), None if bias is None else bias.detach().numpy()
 
@@ -151,13 +152,14 @@ class Reader:
         """The row after the last event of each query, and which queries have no event; alike lengths together."""
         import torch
 
+        from recli.training.session import scoring
         from recli.training.windows import Sequences, last
 
         code, network = self._network
         histories = Sequences.from_arrays(queries.indptr, queries.item, queries.user, torch.device("cpu"))
         rows = np.zeros((len(queries), self.item.shape[1]), np.float32)
         order = np.argsort(queries.lengths, kind="stable")[np.count_nonzero(queries.lengths == 0) :]
-        with torch.inference_mode():
+        with scoring():
             for start in range(0, len(order), QUERIES):
                 block = order[start : start + QUERIES]
                 # Padded, as a history's row must not depend on what stands beside it.
@@ -209,11 +211,13 @@ class Pairwise:
         """Every item for a few users at a time."""
         import torch
 
+        from recli.training.session import scoring
+
         scores = np.full((len(queries), self.n_items), -np.inf, np.float32)
         known = np.flatnonzero(queries.user >= 0)
         user = torch.from_numpy(queries.user[np.resize(known, -(-len(known) // USERS) * USERS)])
         code, network = self._network
-        with torch.inference_mode():
+        with scoring():
             items = code.items(network)
             for start in range(0, len(known), USERS):
                 rows = known[start : start + USERS]
@@ -224,11 +228,13 @@ class Pairwise:
         """Each user beside one item."""
         import torch
 
+        from recli.training.session import scoring
+
         known = (queries.user >= 0) & (items >= 0)
         user, item = (torch.from_numpy(np.where(known, codes, np.int32(0))) for codes in (queries.user, items))
         code, network = self._network
         pairs = np.empty(len(items), np.float32)
-        with torch.inference_mode():
+        with scoring():
             for start in range(0, len(pairs), 1 << 16):
                 block = slice(start, start + (1 << 16))
                 pairs[block] = code.pairs(network, user[block], item[block]).numpy()

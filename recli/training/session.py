@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from recli.model import Run
 
 
+@contextmanager
+def scoring() -> Iterator[None]:
+    """No gradients, and products as while a network is trained: a value of its validation is that of its evaluation."""
+    with torch.inference_mode(), quick_products():
+        yield
+
+
 def resolve(name: str) -> str:
     """The device that ``auto`` means here, or the one named.
 
@@ -43,14 +50,14 @@ def session(run: Run) -> Iterator[torch.device]:
         torch.manual_seed(run.seed)
         torch.set_num_threads(run.threads)
         try:
-            with _quick_products():
+            with quick_products():
                 yield device
         finally:
             torch.set_num_threads(threads)
 
 
 @contextmanager
-def _quick_products() -> Iterator[None]:
+def quick_products() -> Iterator[None]:
     """Have products of float32 made by oneDNN where that rounds nothing: MKL's take twice as long on other makes.
 
     torch hands them over only as products that may be rounded to bfloat16, which oneDNN does where there are AMX tiles.
