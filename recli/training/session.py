@@ -62,10 +62,12 @@ def quick_products() -> Iterator[None]:
 
     torch hands them over only as products that may be rounded to bfloat16, which oneDNN does where there are AMX tiles.
     """
-    products = torch.backends.mkldnn.matmul
+    products = getattr(torch.backends.mkldnn, "matmul", None)  # from torch 2.9 on
+    if products is None or not torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+        yield
+        return
     before = products.fp32_precision
-    if torch.cpu._is_avx512_bf16_supported() and not torch.cpu._is_amx_tile_supported():
-        products.fp32_precision = "bf16"
+    products.fp32_precision = "bf16"
     try:
         yield
     finally:
