@@ -36,4 +36,7 @@ FLOATS: Final = frozenset({RATING, TIME, LABEL, POSITION})
 IDS: Final = frozenset({USER, ITEM, "head_id", "relation_id", "tail_id", "entity_id", "source_id", "target_id"})
 
 PARTS: Final = ("train", "valid", "test")
-FORMATS: Final = ("atomic", "movielens", "csv", "tsv", "jsonl", "parquet", "adjacency", "pairs", "matrix", "trec")
+FORMATS: Final = (
+    *("atomic", "movielens", "csv", "tsv", "jsonl", "parquet"),
+    *("adjacency", "pairs", "sessions", "prefix", "matrix", "trec"),
+)

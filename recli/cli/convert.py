@@ -23,8 +23,8 @@ def command(
 ) -> None:
     """Turn any source into a table of recli's, or a table into text.
 
-    Reads atomic files, MovieLens' own, CSV, TSV, JSON lines, Parquet, adjacency lists and pairs, plain or compressed;
-    a folder or an archive gives one table for each of its files. - is data on stdin.
+    Reads atomic files, MovieLens' own, CSV, TSV, JSON lines, Parquet, adjacency lists, pairs and sessions, plain or
+    compressed; a folder or an archive gives one table for each of its files. - is data on stdin.
     """
     opt.choice("--to", to, ("parquet", "atomic", "csv", "tsv"))
     paths = opt.inputs_of(console, inputs, making.path)

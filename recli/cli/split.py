@@ -13,7 +13,7 @@ from recli.schema import PARTS
 
 if TYPE_CHECKING:
     from recli.pipeline.events import Source
-    from recli.pipeline.split import Filters, Strategy
+    from recli.pipeline.split import Filters, Sessions, Strategy
 
 EXAMPLE = "Example: recli split ml-100k.inter --strategy leave-one-out --order time"
 STRATEGIES = ("ratio", "leave-one-out", "time", "kfold", "given")
@@ -48,6 +48,12 @@ def strategy(
     dialect: Annotated[
         str | None, typer.Option("--dialect", metavar="recli|recbole", help="recbole: its very rows. [recli]")
     ] = None,
+    session_gap: Annotated[
+        str | None, typer.Option("--session-gap", metavar="30m", help="A longer pause begins a new session.")
+    ] = None,
+    session_col: Annotated[
+        str | None, typer.Option("--session-col", metavar="COL", help="The column that tells a user's sessions apart.")
+    ] = None,
     seed: opt.Seed = 2020,
 ) -> "Strategy":
     """The options that say which row is train, valid or test."""
@@ -60,15 +66,28 @@ def strategy(
         if value is not None and name not in OPTIONS[strategy]:
             others = " or ".join(other for other, names in OPTIONS.items() if name in names)
             raise RecliError(Exit.USAGE, f"--{name} says nothing to --strategy {strategy}", hint=f"it is for {others}")
+    sessions = _sessions(strategy, session_gap, session_col)
     if strategy in ("ratio", "leave-one-out"):
-        return Strategy(name=strategy, params=_by_order(strategy, given, seed))
+        return Strategy(name=strategy, params=_by_order(strategy, given, seed), sessions=sessions)
     if strategy == "kfold":
         chosen = {"folds": folds or 5, "group_by": _group_by(group_by), "seed": seed}
         return Strategy(name=strategy, params=chosen)
     if strategy == "time" and at is None:
         hint = "--at 0.8,0.9 or --at 2020-01-01,2020-02-01"
         raise RecliError(Exit.USAGE, "--strategy time needs its cuts", hint=hint)
-    return Strategy(name=strategy, params={} if at is None else {"at": at.split(",")})
+    return Strategy(name=strategy, params={} if at is None else {"at": at.split(",")}, sessions=sessions)
+
+
+def _sessions(strategy: str, gap: str | None, column: str | None) -> "Sessions":
+    """What is a session, if anything is."""
+    from recli.pipeline.split import Sessions
+    from recli.pipeline.weighing import seconds
+
+    if gap is not None and column is not None:
+        raise RecliError(Exit.USAGE, "--session-gap and --session-col contradict each other", hint="leave one out")
+    if (gap or column) and strategy not in ("ratio", "leave-one-out", "time"):
+        raise RecliError(Exit.USAGE, f"--strategy {strategy} knows no sessions", hint="ratio, leave-one-out or time")
+    return Sessions(gap=None if gap is None else seconds("--session-gap", gap), column=column)
 
 
 def _by_order(strategy: str, given: dict[str, str | None], seed: int) -> dict[str, Any]:
@@ -140,7 +159,8 @@ def command(
     By default 8:1:1 within each user, at random. The file written holds the interactions, filtered if asked, with a
     column that says where each belongs; what leaks from test into train is told on stderr. kfold writes a file for each
     fold, which is test in it and train in the others; given reads GroupLens' five, u1.base and u1.test and so on, from
-    a folder.
+    a folder. With --session-gap or --session-col a session stands for the user, and time and --group-by none put whole
+    sessions into a part, by their last event.
     """
     from dataclasses import replace
 

@@ -55,6 +55,9 @@ def command(
         str | None,
         typer.Option("--valid-metric", metavar="M@K,…|none", help="Networks: stop by the first; default: ndcg@10."),
     ] = None,
+    allow_seen: Annotated[
+        bool, typer.Option("--allow-seen", help="Networks: validate lists that may hold what users have already.")
+    ] = False,
     patience: Annotated[
         int | None,
         typer.Option("--patience", metavar="N", min=1, help="Stop after so many values no better; default: 10."),
@@ -122,6 +125,7 @@ def command(
         checkpoint=checkpoint,
         checkpoint_every=checkpoint_every,
         resume=resume or None,
+        allow_seen=allow_seen or None,
     )
     given, out = parse(param or ()), making.output(console)
     how: dict[str, Any] = {"fit_on": FIT_ON[fit_on], "weighing": weighing, "init": init or (), "training": training}

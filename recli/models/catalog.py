@@ -212,6 +212,83 @@ CATALOG: Final[Mapping[str, Entry]] = {
         summary="the two together: neural matrix factorisation",
         begins_with=("gmf", "mlp"),
     ),
+    "markov": Entry(
+        path="recli.models.sequence.markov:Markov", summary="what came next after the last event", task="sequential"
+    ),
+    "sr": Entry(
+        path="recli.models.sequence.markov:Markov",
+        summary="what came soon after the last event: sequential rules",
+        preset={"steps": 10},
+        task="sequential",
+    ),
+    "sknn": Entry(
+        path="recli.models.sequence.sknn:SKNN", summary="items of the sessions that are most similar", task="sequential"
+    ),
+    "vsknn": Entry(
+        path="recli.models.sequence.sknn:SKNN",
+        summary="the same, the last events counting most",
+        preset={"similarity": "dot", "decay": True},
+        task="sequential",
+    ),
+    "sasrec": Entry(
+        path="recli.models.sequence.sasrec:SASRec",
+        summary="self-attention over the history",
+        task="sequential",
+    ),
+    "sasrec-bce": Entry(
+        path="recli.models.sequence.sasrec:SASRec",
+        summary="the same with the loss of its paper, one negative for each event",
+        preset={"loss_type": "BCE"},
+        task="sequential",
+    ),
+    "gsasrec": Entry(
+        path="recli.models.sequence.sasrec:SASRec",
+        summary="the same with 256 negatives, and scores set right for their number",
+        preset={"loss_type": "BCE", "train_neg_sample_num": 256, "gbce_t": 0.75},
+        task="sequential",
+    ),
+    "gru4rec": Entry(
+        path="recli.models.sequence.gru4rec:GRU4Rec",
+        summary="a recurrent network over the history",
+        task="sequential",
+    ),
+    "gru4rec-max": Entry(
+        path="recli.models.sequence.gru4rec:GRU4Rec",
+        summary="the same in parallel sessions, each against the others' next items and popular ones",
+        preset={
+            "loss_type": "BPR-max",
+            "train_neg_sample_num": 2048,
+            "neg_sampling": "popularity",
+            "neg_exponent": 0.5,
+            "bpr_max_reg": 1.0,
+        },
+        task="sequential",
+    ),
+    "bert4rec": Entry(
+        path="recli.models.sequence.bert4rec:BERT4Rec",
+        summary="attention both ways over the history, learned from hidden items",
+        task="sequential",
+    ),
+    "narm": Entry(
+        path="recli.models.sequence.narm:NARM",
+        summary="a recurrent network that looks back at its own states",
+        task="sequential",
+    ),
+    "caser": Entry(
+        path="recli.models.sequence.caser:Caser",
+        summary="convolutions over the last events",
+        task="sequential",
+    ),
+    "srgnn": Entry(
+        path="recli.models.sequence.srgnn:SRGNN",
+        summary="the history as a graph of its items that pass messages",
+        task="sequential",
+    ),
+    "fpmc": Entry(
+        path="recli.models.sequence.fpmc:FPMC",
+        summary="matrix factorisation beside a factorised Markov chain",
+        task="sequential",
+    ),
 }
 
 

@@ -283,7 +283,7 @@ def audience_of(task: Task, users: pl.Series, items: pl.Series, wanted: pl.Serie
     """
     request, serve = task.request, task.weighing.serve
     if task.given is not None:
-        rows = task.given.part(*PARTS)
+        rows = task.given.part("train", "valid")  # of a split, whose test rows are what is to be found
         wanted = rows[USER].unique(maintain_order=True)
         return of_users(wanted, serve(rows), None if request.allow_seen else rows, users, items, replaced=True)
     events = task.events
@@ -297,9 +297,10 @@ def audience_of(task: Task, users: pl.Series, items: pl.Series, wanted: pl.Serie
         if request.rolling:
             asked = held_out if request.users is None else held_out.filter(pl.col(USER).is_in(list(request.users)))
             return rolling(serve(seen), serve(asked), users, items, mask=not request.allow_seen)
-        # What the model was fitted on is its history, up to the phase.
+        # What the model was fitted on is its history, up to the phase; what comes next is asked after all that was.
         fit_on: list[str] = task.artifact.header.more["fit_on"]
-        kept = [part for part in before if part in fit_on]
+        in_order = task.artifact.header.more["task"] == "sequential"
+        kept = [part for part in before if in_order or part in fit_on]
         history = seen if kept == before else events.part(*kept)
         whose = held_out
     if wanted is None:

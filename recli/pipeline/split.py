@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from recli import filters, sources, splits
+from recli import filters, sessions, sources, splits
 from recli.errors import Exit, RecliError
 from recli.pipeline.events import Events, Source, open_events, table_header
 from recli.pipeline.folds import Fold
@@ -63,14 +63,39 @@ class Filters:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sessions:
+    """What is a session, and then stands for the user: no pause above ``gap`` seconds, or the same ``column``."""
+
+    gap: float | None = None
+    column: str | None = None
+
+    def params(self) -> dict[str, Any]:
+        """What of it was asked for."""
+        named = {"session_gap": self.gap, "session_col": self.column}
+        return {name: value for name, value in named.items() if value is not None}
+
+    def cut(self, events: "pl.DataFrame") -> "pl.DataFrame":
+        """The events with their sessions for users, if there are to be such."""
+        if self.gap is not None:
+            return sessions.by_gap(events, self.gap)
+        return events if self.column is None else sessions.by_column(events, self.column)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Strategy:
-    """How to split: the name and the parameters that belong to it."""
+    """How to split: the name and the parameters that belong to it, and the sessions that are split."""
 
     name: str = "ratio"
     params: Mapping[str, Any] = field(default_factory=dict)
+    sessions: Sessions = field(default_factory=Sessions)
 
     def label(self, events: "pl.DataFrame", ids: splits.Ids, note: Callable[[str], None]) -> "pl.Series":
-        """train, valid, test or null for every row."""
+        """train, valid, test or null for every row; sessions are not parted where the whole table is cut at once."""
+        if self.sessions.params() and (self.name == "time" or self.params.get("group_by") == "none"):
+            return sessions.whole(events, lambda ends: self._label(ends, splits.Ids.of(ends), note))
+        return self._label(events, ids, note)
+
+    def _label(self, events: "pl.DataFrame", ids: splits.Ids, note: Callable[[str], None]) -> "pl.Series":
         if self.name == "ratio":
             return splits.ratio(events, ids=ids, **self.params)
         if self.name == "leave-one-out":
@@ -114,7 +139,7 @@ def split(path: Path, source: Source, chosen: Filters, strategy: Strategy, outpu
     events = _unsplit(path, source)
 
     def work() -> Product:
-        frame = _filtered(events, chosen, output)
+        frame = _filtered(events, chosen, output, strategy.sessions)
         ids = splits.Ids.of(frame)
         return _materialise(events.table, frame, ids, strategy.label(frame, ids, output.note), output)
 
@@ -208,10 +233,15 @@ def _unsplit(path: Path, source: Source) -> Events:
     return events
 
 
-def _filtered(events: Events, chosen: Filters, output: Output) -> "pl.DataFrame":
-    """The rows that pass the filters; what was left out is said."""
+def _filtered(
+    events: Events,
+    chosen: Filters,
+    output: Output,
+    within: Sessions | None = None,
+) -> "pl.DataFrame":
+    """The rows, of sessions where they are asked for, that pass the filters; what was left out is said."""
     _say_skipped(events.table, output.note)
-    frame, removed = chosen.apply(events.table.frame)
+    frame, removed = chosen.apply(events.table.frame if within is None else within.cut(events.table.frame))
     _say_removed(removed, output.note)
     return frame
 
@@ -273,7 +303,14 @@ def _step(events: Events, strategy: Strategy, filtered: Mapping[str, Any], numbe
         kind="split",
         name=events.name,
         suffix=".split.parquet" if number is None else f".fold{number}.split.parquet",
-        params={"strategy": strategy.name, **strategy.params, **folded, **filtered, **read},
+        params={
+            "strategy": strategy.name,
+            **strategy.params,
+            **strategy.sessions.params(),
+            **folded,
+            **filtered,
+            **read,
+        },
         defaults=OF_FOLDS if strategy.name == "kfold" else DEFAULTS,
         unnamed=(*read, "fold", "files"),
         inputs=events.inputs,

@@ -40,6 +40,7 @@ class Training:
     checkpoint: Path | None = None
     checkpoint_every: int | None = None
     resume: bool | None = None
+    allow_seen: bool | None = None
 
     def given(self) -> list[str]:
         """The options that were given."""
@@ -59,6 +60,7 @@ class Training:
         asked: dict[str, Any] = {"valid_metric": "none"} if self.valid_metric == "none" else {}
         if metrics:
             asked = {"valid_metric": metrics[0], "patience": self.patience or 10, "eval_every": self.eval_every or 1}
+            asked |= {"valid_seen": "allowed"} if self.allow_seen else {}
         return asked | ({} if self.time_budget is None else {"time_budget": self.time_budget})
 
     def on_device(self) -> str:
@@ -101,7 +103,9 @@ def prepared(
             "not validated, so all epochs are run" + ("" if "valid" in events.rows else ": there is no valid part")
         )
         return replace(run, checkpoint=kept, time_budget=training.time_budget, finished=done.update), done
-    validator = import_module("recli.pipeline.validation").validator(events, data, ",".join(metrics))
+    validator = import_module("recli.pipeline.validation").validator(
+        events, data, ",".join(metrics), allow_seen=bool(training.allow_seen)
+    )
     first, sign = metrics[0], float(validator.sign)
     latest: dict[str, float] = {}
 

@@ -18,7 +18,7 @@ from recli.scorers import Scorer
 
 @dataclass(frozen=True, kw_only=True)
 class Validator:
-    """Rates a scorer by metrics of its lists for the users of the valid part. History and seen are train.
+    """Rates a scorer by metrics of its lists for the users of the valid part. Train is history, and what is masked.
 
     The first of ``wanted`` is what training stops by; a call gives every one by its name, at full precision.
     """
@@ -55,10 +55,11 @@ def parse_metrics(text: str) -> tuple[Wanted, ...]:
     return wanted
 
 
-def validator(events: Events, data: Interactions, text: str) -> Validator:
-    """Of a model that is fitted on ``data``, the train part of ``events``."""
+def validator(events: Events, data: Interactions, text: str, *, allow_seen: bool = False) -> Validator:
+    """Of a model that is fitted on ``data``, the train part of ``events``; with ``allow_seen`` nothing is masked."""
     train, valid = events.part("train"), events.part("valid")
-    audience = of_users(valid[USER].unique(maintain_order=True), train, train, data.users, data.items)
+    wanted = valid[USER].unique(maintain_order=True)
+    audience = of_users(wanted, train, None if allow_seen else train, data.users, data.items)
     truth = truth_of(valid, data.items, train, counted=False)
     order = encode(truth.rows[USER], audience.rows[USER])
     assert (order == np.arange(len(order))).all()

@@ -7,7 +7,7 @@ from typing import BinaryIO, Final
 
 from recli.errors import Exit, RecliError
 from recli.schema import FORMATS
-from recli.sources import adjacency, atomic, csv, jsonl, matrix, movielens, pairs, trec
+from recli.sources import adjacency, atomic, csv, jsonl, matrix, movielens, pairs, sessions, trec
 from recli.sources.columns import check_types
 from recli.sources.folder import folder_format, is_folder, members, tables_in
 from recli.sources.names import bare, companions, format_of, is_pattern, kind_of, name_of
@@ -152,6 +152,8 @@ def _read(found: _Found, options: Options, where: str) -> Table:
         "jsonl": jsonl.read,
         "adjacency": adjacency.read,
         "pairs": pairs.read,
+        "sessions": sessions.read,
+        "prefix": sessions.read_prefixes,
         "matrix": matrix.read,
     }
     return readers[format_](sources[0], options, found.kind)

@@ -29,6 +29,18 @@ def dropout(x: Tensor, share: float) -> Tensor:
     return x * (kept * (2**16 / (2**16 - dropped)))
 
 
+class Dropout(nn.Module):  # type: ignore[misc]  # torch is not typed
+    """`dropout` while the network is trained."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Numbers of any shape."""
+        return dropout(x, self.share) if self.training else x
+
+
 def linear(layer: nn.Linear, x: Tensor) -> Tensor:
     """What a layer makes of rows (…, in).
 

@@ -108,3 +108,38 @@ def cosine_contrastive(
     near = F.cosine_similarity(user, positive, -1)
     far = F.cosine_similarity(user[:, None], negative, -1)
     return (1 - near + negative_weight * F.relu(far - least).mean(1)).mean()
+
+
+def gbce(positive: Tensor, negative: Tensor, beta: float = 1.0) -> Tensor:
+    """Mean over scores (n,) and (n, negatives) of -beta ln s(positive) and -ln(1 - s(negative)).
+
+    Petrov & Macdonald 2023, "gSASRec: reducing overconfidence in sequential recommendation trained with negative
+    sampling" (RecSys), generalised BCE; with a beta of 1 it is the binary cross-entropy of Kang & McAuley 2018,
+    "Self-attentive sequential recommendation" (ICDM), §III.E.
+    """
+    return (beta * F.softplus(-positive) + F.softplus(negative).sum(1)).mean() / (1 + negative.shape[1])
+
+
+def gbce_beta(negatives: int, n_items: int, t: float) -> float:
+    """The power that undoes, as far as ``t`` says, that only so many negatives are drawn: beta of the same paper."""
+    share = negatives / max(n_items - 1, 1)
+    return share * (t * (1 - 1 / share) + 1 / share)
+
+
+def bpr_max(positive: Tensor, negative: Tensor, reg: float = 0.0) -> Tensor:
+    """Mean of -ln of the sum of share * s(positive - negative), plus reg * the sum of share * negative².
+
+    Scores (n,) and (n, negatives), -inf for a negative that is none; the shares are the negatives' softmax. Hidasi &
+    Karatzoglou 2018, "Recurrent neural networks with top-k gains for session-based recommendations" (CIKM), BPR-max.
+    """
+    shares = F.softmax(negative, 1)
+    below = (torch.log_softmax(negative, 1) + F.logsigmoid(positive[:, None] - negative)).logsumexp(1)
+    squares = negative.masked_fill(negative.isneginf(), 0).square()
+    return (reg * (shares * squares).sum(1) - below).mean()
+
+
+def top1_max(positive: Tensor, negative: Tensor) -> Tensor:
+    """Mean of the sum of share * (s(negative - positive) + s(negative²)), shares as in `bpr_max`, of the same paper."""
+    squares = negative.masked_fill(negative.isneginf(), 0).square()
+    above = torch.sigmoid(negative - positive[:, None]) + torch.sigmoid(squares)
+    return (F.softmax(negative, 1) * above).sum(1).mean()

@@ -12,7 +12,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-    from recli.training.parameters import Sampled
+    from recli.training.parameters import NextItem, Sampled
 
 ROUNDS = 100  # after so many, items nobody took are among what is drawn: who took all that others did has no other
 
@@ -30,7 +30,7 @@ class Negatives:
     up_to: Tensor | None = None
 
     @classmethod
-    def of(cls, matrix: csr_matrix, how: Sampled, device: torch.device) -> Negatives:
+    def of(cls, matrix: csr_matrix, how: Sampled | NextItem, device: torch.device) -> Negatives:
         """Negatives for the rows of ``matrix`` (users, items), drawn as ``how`` says.
 
         With ``popularity`` an item is drawn by the number of its users to the power of ``neg_exponent`` (Mikolov et al.

@@ -1,4 +1,4 @@
-"""The two scorers that keep a network. A module of recli.models builds it anew from ``meta``, and computes with it."""
+"""The scorers that keep a network. A module of recli.models builds it anew from ``meta``, and computes with it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # Where networks are defined. Nothing else is imported for a file's sake.
 _MODULE: Final = re.compile(r"recli\.models(\.[a-z_][a-z0-9_]*)+")
 USERS: Final = 4  # beside all items in a step of `Pairwise`: what lies between the layers fits a processor's cache
-QUERIES: Final = 256  # histories in a step of `Encoder`
+QUERIES: Final = 256  # histories in a step of `Encoder` or `Reader`
 
 
 def weights_of(network: nn.Module) -> dict[str, NDArray[Any]]:
@@ -87,9 +87,10 @@ class Encoder:
         import torch
 
         from recli.training.batches import Histories
+        from recli.training.session import scoring
 
         code, network = self._network
-        with torch.inference_mode():
+        with scoring():
             scores: Floats = code.scores(
                 network, Histories.of(queries.indptr, queries.item, torch.device("cpu"))
             ).numpy()
@@ -103,6 +104,89 @@ class Encoder:
             pairs[block] = np.take_along_axis(self.score(queries[block]), items[block, np.newaxis], 1)[:, 0]
         pairs[items < 0] = -np.inf
         return pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """A network that reads the last ``max_seq_length`` events of a history in order into a row: items are rows too.
+
+    Its ``module`` has ``build(**meta)``, ``output(network)``, the items' rows (items, width) and their biases or None,
+    and ``states(network, window) -> (n, places, width)``, the row after each event of a window; where the row of the
+    last event is made otherwise, ``last(network, window) -> (n, width)``. An empty history cannot be scored.
+    """
+
+    module: str
+    meta: str
+    weights: Weights
+    max_seq_length: int
+    n_items: int = length("items")
+
+    @cached_property
+    def _network(self) -> tuple[Any, nn.Module]:
+        return _build(self.module, self.meta, self.weights)
+
+    @cached_property
+    def _output(self) -> tuple[Floats, Floats | None]:
+        from recli.training.session import scoring
+
+        code, network = self._network
+        with scoring():
+            rows, bias = code.output(network)
+        return rows.detach().numpy(), None if bias is None else bias.detach().numpy()
+
+    @property
+    def item(self) -> Floats:
+        """The items' rows."""
+        return self._output[0]
+
+    @property
+    def bias(self) -> Floats | None:
+        """The items' biases."""
+        return self._output[1]
+
+    def level(self, queries: Queries) -> Floats | None:
+        """Nothing is added to all scores of a query."""
+        return None
+
+    def rows(self, queries: Queries) -> tuple[Floats, NDArray[np.bool_]]:
+        """The row after the last event of each query, and which queries have no event; alike lengths together."""
+        import torch
+
+        from recli.training.session import scoring
+        from recli.training.windows import Sequences, last
+
+        code, network = self._network
+        histories = Sequences.from_arrays(queries.indptr, queries.item, queries.user, torch.device("cpu"))
+        rows = np.zeros((len(queries), self.item.shape[1]), np.float32)
+        order = np.argsort(queries.lengths, kind="stable")[np.count_nonzero(queries.lengths == 0) :]
+        with scoring():
+            for start in range(0, len(order), QUERIES):
+                block = order[start : start + QUERIES]
+                # Padded, as a history's row must not depend on what stands beside it.
+                padded = torch.from_numpy(np.resize(block, -(-len(block) // ROWS) * ROWS))
+                window = histories.ends(padded, self.max_seq_length)
+                rows[block] = last(code, network, window)[: len(block)].numpy()
+        return rows, queries.lengths == 0
+
+    def score(self, queries: Queries) -> Floats:
+        """One matrix product."""
+        rows, cannot = self.rows(queries)
+        padded = np.zeros((-(-len(rows) // ROWS) * ROWS, rows.shape[1]), np.float32)
+        padded[: len(rows)] = rows
+        scores: Floats = (padded @ self.item.T)[: len(rows)]
+        if self.bias is not None:
+            scores += self.bias
+        scores[cannot] = -np.inf
+        return scores
+
+    def score_pairs(self, queries: Queries, items: Ints) -> Floats:
+        """One dot product a pair."""
+        rows, cannot = self.rows(queries)
+        scores: Floats = np.einsum("qf,qf->q", rows, self.item[items])
+        if self.bias is not None:
+            scores += self.bias[items]
+        scores[cannot | (items < 0)] = -np.inf
+        return scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,11 +211,13 @@ class Pairwise:
         """Every item for a few users at a time."""
         import torch
 
+        from recli.training.session import scoring
+
         scores = np.full((len(queries), self.n_items), -np.inf, np.float32)
         known = np.flatnonzero(queries.user >= 0)
         user = torch.from_numpy(queries.user[np.resize(known, -(-len(known) // USERS) * USERS)])
         code, network = self._network
-        with torch.inference_mode():
+        with scoring():
             items = code.items(network)
             for start in range(0, len(known), USERS):
                 rows = known[start : start + USERS]
@@ -142,11 +228,13 @@ class Pairwise:
         """Each user beside one item."""
         import torch
 
+        from recli.training.session import scoring
+
         known = (queries.user >= 0) & (items >= 0)
         user, item = (torch.from_numpy(np.where(known, codes, np.int32(0))) for codes in (queries.user, items))
         code, network = self._network
         pairs = np.empty(len(items), np.float32)
-        with torch.inference_mode():
+        with scoring():
             for start in range(0, len(pairs), 1 << 16):
                 block = slice(start, start + (1 << 16))
                 pairs[block] = code.pairs(network, user[block], item[block]).numpy()

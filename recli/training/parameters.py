@@ -50,3 +50,19 @@ class Ranked(Sampled):
         0.5, "margin: by how much a negative is to be lower; cosine: from which on it counts", least=0
     )
     negative_weight: float = param(10.0, "cosine: what the negatives count for one positive", least=0)
+
+
+OF_NEXT = ("CE", "sampled", "BPR", "BCE", "BPR-max", "TOP1-max")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextItem(Trained):
+    """A network that reads a history in order, and is trained on what came next after each of its events."""
+
+    max_seq_length: int = param(50, "events of a history that are read, the last ones", least=1)
+    loss_type: str = param("CE", "what is made smaller; CE is a softmax over all items", one_of=OF_NEXT)
+    train_neg_sample_num: int = param(1, "negatives of an event, or of a step where it shares them", least=0)
+    neg_sampling: str = param("uniform", "how negatives are drawn", one_of=("uniform", "popularity"))
+    neg_exponent: float = param(1.0, "popularity: the power of an item's events that it is drawn by", least=0)
+    gbce_t: float = param(0.0, "BCE: how far scores are set right for too few negatives; above 0: gBCE", least=0)
+    bpr_max_reg: float = param(0.0, "BPR-max: regularisation of the negatives' scores", least=0)

@@ -57,7 +57,11 @@ def test_columns_cannot_be_named_without_a_header(put, refused):
     refused(put("log.txt", "1 2\n"), Exit.USAGE, format="pairs", user_col="u")
 
 
-@given(st.binary(max_size=200), st.sampled_from(["adjacency", "pairs"]), st.sampled_from(["error", "skip"]))
+@given(
+    st.binary(max_size=200),
+    st.sampled_from(["adjacency", "pairs", "sessions", "prefix"]),
+    st.sampled_from(["error", "skip"]),
+)
 @settings(max_examples=300, deadline=None)
 def test_anything_is_read_or_refused(content, format_, bad_rows):
     try:
@@ -77,4 +81,31 @@ def test_real_data(shared):
     ranked = read(shared / "ml-1m" / "ml-1m.inter")  # its timestamp is the rank within the user, from 1
     ours = table.frame.group_by("user_id").len()["len"].sort()
     assert ours.equals(ranked.frame.group_by("user_id").len()["len"].sort())
+    sessions = read(shared / "yoochoose1_64" / "train_sessions.txt", Options(format="sessions"))
+    assert sessions.frame["user_id"].n_unique() == 116_167
+    prefixes = read(shared / "yoochoose1_64" / "test_prefix_target.tsv", Options(format="prefix"))
+    assert prefixes.frame["user_id"].n_unique() == 55_898
     assert table.frame["position"].sum() == (ranked.frame["timestamp"] - 1).sum()
+
+
+def test_sessions_and_prefixes_keep_their_order_and_do_not_share_users(put):
+    table = read(put("train.txt", "7 1 7\n2\n"), Options(format="sessions"))
+    assert table.frame.rows() == [("s1", "7", 0.0), ("s1", "1", 1.0), ("s1", "7", 2.0), ("s2", "2", 0.0)]
+    assert table.types == {"user_id": "token", "item_id": "token", "position": "float"}
+    table = read(put("test.tsv", "7 1\t7\r\n2\t1\n"), Options(format="prefix"))
+    rows = [("p1", "7", 0.0), ("p1", "1", 1.0), ("p1", "7", 2.0), ("p2", "2", 0.0), ("p2", "1", 1.0)]
+    assert table.frame.rows() == rows
+
+
+@pytest.mark.parametrize(("format_", "row", "message"), [
+    ("sessions", b"", "blank line"), ("sessions", b"\xff", "not valid UTF-8"), ("prefix", b" ", "blank line"),
+    ("prefix", b"1 2", "a prefix, a tab and an item are expected, not 0 tabs"),
+    ("prefix", b"1\t2\t3", "a prefix, a tab and an item are expected, not 2 tabs"),
+    ("prefix", b"1\t2 3", "a prefix of at least one item and one item after the tab are expected"),
+    ("prefix", b"\t3", "a prefix of at least one item and one item after the tab are expected"),
+])  # fmt: skip
+def test_sessions_refuse(put, refused, format_, row, message):
+    path = put("log.txt", b"1\t2\n" + row + b"\n3\t4\n" if format_ == "prefix" else b"1 2\n" + row + b"\n3 4\n")
+    assert refused(path, format=format_, hint="--bad-rows skip") == f"log.txt:2: {message}"
+    table = read(path, Options(format=format_, bad_rows="skip"))
+    assert (table.frame["user_id"].unique().len(), table.skipped) == (2, 1)

@@ -71,3 +71,22 @@ def test_margin_and_cosine_contrast() -> None:
     user, positive = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]])
     negative = torch.tensor([[[3.0, 0.0], [-1.0, 0.0]]])
     assert float(losses.cosine_contrastive(user, positive, negative, 0.4, 10)) == pytest.approx(1 + 10 * (0.6 + 0) / 2)
+
+
+def test_gbce_is_the_likelihood_of_the_labels_with_the_positives_to_a_power() -> None:
+    positive, negative = torch.tensor([0.5, -1.0]), torch.tensor([[0.2, 1.0], [-2.0, 0.0]])
+    terms = [[-2 * math.log(sigmoid(0.5)), 0.2, 1.0], [-2 * math.log(sigmoid(-1)), -2.0, 0.0]]
+    expected = sum(row[0] - sum(math.log(1 - sigmoid(x)) for x in row[1:]) for row in terms) / 6
+    assert float(losses.gbce(positive, negative, 2.0)) == pytest.approx(expected)
+    # 256 of 3,415 other items: without calibration 1; with all of it, the share of the items that is drawn.
+    assert losses.gbce_beta(256, 3416, 0.0) == pytest.approx(1)
+    assert losses.gbce_beta(256, 3416, 1.0) == pytest.approx(256 / 3415)
+
+
+def test_bpr_max_and_top1_max_weigh_negatives_by_their_softmax() -> None:
+    positive, negative = torch.tensor([1.0]), torch.tensor([[0.0, math.log(3), -math.inf]])
+    below = 0.25 * sigmoid(1) + 0.75 * sigmoid(1 - math.log(3))
+    squares = 0.75 * math.log(3) ** 2
+    assert float(losses.bpr_max(positive, negative, 0.5)) == pytest.approx(-math.log(below) + 0.5 * squares)
+    above = 0.25 * (sigmoid(-1) + 0.5) + 0.75 * (sigmoid(math.log(3) - 1) + sigmoid(math.log(3) ** 2))
+    assert float(losses.top1_max(positive, negative)) == pytest.approx(above)

@@ -72,6 +72,8 @@ def plan(document: Document, options: Mapping[str, Collection[str]]) -> Plan:
     split = rows.split(config, eval_args)
     evaluate = _evaluate(config, task, eval_args)
     train = _train(config, chosen, options["train"], eval_args)
+    if evaluate.get("allow_seen") and "valid_metric" in train:
+        train["allow_seen"] = True
     stem = rows.dataset(config)
     source = rows.source(config, stem)
     given = rows.given_parts(config, stem)

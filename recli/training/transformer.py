@@ -1,0 +1,76 @@
+"""The encoder of the transformer, as sequence models use it: attention, a perceptron, and a norm after each."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recli.training.layers import Dropout
+
+ACTIVATIONS = {"gelu": F.gelu, "relu": F.relu, "swish": F.silu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
+
+
+class Layer(nn.Module):  # type: ignore[misc]  # torch is not typed
+    """x = norm(x + attention(x)), then x = norm(x + perceptron(x)); x is (n, places, width).
+
+    Vaswani et al. 2017, "Attention is all you need" (NIPS), §3. ``prenorm`` puts the norms before the two parts instead
+    (Xiong et al. 2020, "On layer normalization in the transformer architecture", ICML).
+    """
+
+    def __init__(
+        self,
+        width: int,
+        inner: int,
+        heads: int,
+        *,
+        dropout: float,
+        attention_dropout: float,
+        activation: str,
+        epsilon: float,
+        prenorm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.heads, self.prenorm, self.activation = heads, prenorm, ACTIVATIONS[activation]
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, inner), nn.Linear(inner, width)
+        self.norms = nn.ModuleList(nn.LayerNorm(width, epsilon) for _ in range(2))
+        self.dropout, self.attention_dropout = Dropout(dropout), Dropout(attention_dropout)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """``mask`` (n or 1, 1, places or 1, places) bool says which places may be looked at; None: those before."""
+        first, second = self.norms
+        if self.prenorm:
+            x = x + self.dropout(self._attend(first(x), mask))
+            return x + self.dropout(self.down(self.dropout(self.activation(self.up(second(x))))))
+        x = first(x + self.dropout(self._attend(x, mask)))
+        out: Tensor = second(x + self.dropout(self.down(self.activation(self.up(x)))))
+        return out
+
+    def _attend(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        n, places, width = x.shape
+        q, k, v = self.qkv(x).view(n, places, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (n, heads, places, width)
+        if self.training and self.attention_dropout.share:
+            mixed = self._mix(q, k, mask) @ v
+        else:
+            mixed = F.scaled_dot_product_attention(q, k, v, mask, is_causal=mask is None)
+        return self.out(mixed.transpose(1, 2).reshape(n, places, width))
+
+    def _mix(self, q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
+        """The shares of the places with dropout, which torch's own takes another five times as long for."""
+        if mask is None:
+            mask = torch.ones(q.shape[2], q.shape[2], dtype=torch.bool, device=q.device).tril()
+        scores = (q / sqrt(q.shape[3])) @ k.transpose(2, 3)
+        shares: Tensor = self.attention_dropout(scores.masked_fill(~mask, -torch.inf).softmax(3))
+        return shares
+
+
+def small_weights(network: nn.Module, deviation: float) -> None:
+    """Normal weights of that deviation in place of torch's, and biases of 0, as BERT begins."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, 0, deviation)
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)

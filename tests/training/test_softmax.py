@@ -1,0 +1,35 @@
+"""The softmax in chunks against torch's of all scores: value and gradients."""
+
+import pytest
+import torch
+
+from recli.training import softmax
+from recli.training.losses import softmax as whole
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_value_and_gradients_are_those_of_all_scores_at_once(biased: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(softmax, "SCORES", 30)
+    torch.manual_seed(3)
+    rows, items, bias = torch.randn(11, 4), torch.randn(9, 4) * 30, torch.randn(9)
+    target = torch.randint(9, (11,), dtype=torch.int32)
+    found = []
+    for fused in (True, False):
+        r, i, b = (x.clone().requires_grad_() for x in (rows, items, bias))
+        scores = r @ i.T + (b if biased else 0)
+        value = softmax.full_softmax(r, i, b if biased else None, target) if fused else whole(scores, target)
+        (3 * value).backward()
+        found.append([value, r.grad, i.grad, *([b.grad] if biased else [])])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_mixed_precision_is_near_and_its_gradients_are_float32() -> None:
+    torch.manual_seed(3)
+    rows, items = torch.randn(8, 16, requires_grad=True), torch.randn(30, 16, requires_grad=True)
+    target = torch.arange(8)
+    with torch.autocast("cpu", torch.bfloat16):
+        value = softmax.full_softmax(rows, items, None, target)
+    value.backward()
+    assert value.item() == pytest.approx(whole(rows @ items.T, target).item(), rel=0.02)
+    assert rows.grad.dtype == items.grad.dtype == torch.float32
