@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int32]
     Longs = NDArray[np.int64]
     Fixed = NDArray[np.void]
-    Csr = tuple[Ints, Ints, Floats]  # indptr, indices, data
+    Csr = tuple[Ints, NDArray[np.integer], Floats]  # indptr, indices, data; without data where all of it is 1
 
 BLOCK = 64  # scores compared with the worst of the list at once; a block with none above it is skipped
 TILE = 32  # items whose products with a user are two registers
 EIGHT = 8  # users whose products with a tile all registers hold
 PANEL = 1 << 19  # bytes of items that a processor's second cache holds beside the rest
 GROUPS = 16  # eights of users that a panel is kept for
+SHORT = 1 << 16  # codes that two bytes hold
 
 
 def top_k(
@@ -102,13 +103,19 @@ def nearest(
     row q is not compared with the column ``own[q]``, nor with any where x is below ``least[q]``.
     """
     n = asked.shape[0]
-    rows, columns = ((m.indptr, m.indices, m.data) for m in (asked, others))
+    rows, columns = (asked.indptr, asked.indices, asked.data), _short(others)
     own = np.full(n, -1, np.int32) if own is None else own
     least = np.zeros(n) if least is None else least
     codes, best = np.full((n, k), -1, np.int32), np.zeros((n, k))
     given = (rows, columns, *norms, shrink, union, own, least, codes, best)
     spread(lambda start, stop: _nearest(*given, start, stop), n)
     return codes, best
+
+
+def _short(matrix: csr_matrix) -> Csr:
+    """With as few bytes for an entry as will do: the kernel's time is that of reading them again and again."""
+    codes = matrix.indices.astype(np.uint16) if matrix.shape[1] <= SHORT else matrix.indices
+    return matrix.indptr, codes, np.empty(0, np.float32) if (matrix.data == 1).all() else matrix.data
 
 
 def neighbours(
@@ -317,17 +324,20 @@ def _add_products(q: int, asked: Csr, others: Csr, total: Floats, met: Ints) -> 
         work += row_ptr[rows[at] + 1] - row_ptr[rows[at]]
     count = 0
     for at in mine:
-        span = slice(row_ptr[rows[at]], row_ptr[rows[at] + 1])
+        weight, span = weights[at], slice(row_ptr[rows[at]], row_ptr[rows[at] + 1])
         theirs, shares = columns[span], values[span]
-        if work >= len(total):
-            for entry in range(len(theirs)):
-                total[theirs[entry]] += weights[at] * shares[entry]
-        else:
+        if work < len(total):
             for entry in range(len(theirs)):
                 other = theirs[entry]
                 met[count] = other
                 count += total[other] == 0  # no branch: whether it is new cannot be foreseen
-                total[other] += weights[at] * shares[entry]
+                total[other] += weight * (shares[entry] if len(values) > 0 else np.float32(1))
+        elif len(values) > 0:
+            for entry in range(len(theirs)):
+                total[theirs[entry]] += weight * shares[entry]
+        else:
+            for entry in range(len(theirs)):
+                total[theirs[entry]] += weight
     return -1 if work >= len(total) else count
 
 
