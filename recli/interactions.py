@@ -64,15 +64,19 @@ def coded(ids: pl.Series) -> tuple[pl.Series, Ints]:
 def distinct(ids: pl.Series) -> tuple[pl.Series, Ints]:
     """The distinct ids, in no order that can be relied on, and for each id its place among them."""
     if len(ids) >= MANY:
-        views = ids.rechunk().to_arrow(compat_level=pl.CompatLevel.newest())
-        texts = np.frombuffer(views.buffers()[1], np.uint64).reshape(-1, 2)[views.offset : views.offset + len(ids)]
         from recli.kernels import distinct as table
 
-        found = table.distinct(texts)
+        found = table.distinct([_views(chunk) for chunk in ids.get_chunks()])
         if found is not None:
             return ids.gather(found[0]), found[1]
     unique = ids.to_frame().unique().to_series()  # a frame's unique takes an eighth of a series' time
     return unique, encode(ids, unique)
+
+
+def _views(chunk: pl.Series) -> NDArray[np.uint64]:
+    """Arrow's views of the texts of a chunk, (rows, 2)."""
+    views = chunk.to_arrow(compat_level=pl.CompatLevel.newest())
+    return np.frombuffer(views.buffers()[1], np.uint64).reshape(-1, 2)[views.offset : views.offset + len(chunk)]
 
 
 def encode(ids: pl.Series, vocab: pl.Series) -> Ints:
