@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
@@ -64,15 +64,19 @@ def coded(ids: pl.Series) -> tuple[pl.Series, Ints]:
 def distinct(ids: pl.Series) -> tuple[pl.Series, Ints]:
     """The distinct ids, in no order that can be relied on, and for each id its place among them."""
     if len(ids) >= MANY:
-        views = ids.rechunk().to_arrow(compat_level=pl.CompatLevel.newest())
-        texts = np.frombuffer(views.buffers()[1], np.uint64).reshape(-1, 2)[views.offset : views.offset + len(ids)]
         from recli.kernels import distinct as table
 
-        found = table.distinct(texts)
+        found = table.distinct([_views(chunk) for chunk in ids.get_chunks()])
         if found is not None:
             return ids.gather(found[0]), found[1]
     unique = ids.to_frame().unique().to_series()  # a frame's unique takes an eighth of a series' time
     return unique, encode(ids, unique)
+
+
+def _views(chunk: pl.Series) -> NDArray[np.uint64]:
+    """Arrow's views of the texts of a chunk, (rows, 2)."""
+    views = chunk.to_arrow(compat_level=pl.CompatLevel.newest())
+    return np.frombuffer(views.buffers()[1], np.uint64).reshape(-1, 2)[views.offset : views.offset + len(chunk)]
 
 
 def encode(ids: pl.Series, vocab: pl.Series) -> Ints:
@@ -105,16 +109,37 @@ def event_order(events: pl.DataFrame) -> Doubles | None:
     return None
 
 
+BESIDE: Final = {"rating": (RATING, pl.Float32), "time": (TIME, pl.Float64), "weight": (WEIGHT, pl.Float32)}
+
+
+def _gathered(events: pl.DataFrame, rows: Longs, name: str) -> NDArray[Any] | None:
+    """A field that stands beside the items of some ``rows``; None where the table has no such column."""
+    column, dtype = BESIDE[name]
+    return events[column].cast(dtype).to_numpy()[rows] if column in events.columns else None
+
+
 def beside(events: pl.DataFrame, rows: Longs) -> dict[str, Any]:
     """What stands beside the items of some ``rows``, by the names of the fields; None where the table has none."""
-    columns = (("rating", RATING, pl.Float32), ("time", TIME, pl.Float64), ("weight", WEIGHT, pl.Float32))
-    with ThreadPoolExecutor(len(columns)) as pool:
-        found = {
-            name: pool.submit(lambda column, dtype: events[column].cast(dtype).to_numpy()[rows], column, dtype)
-            for name, column, dtype in columns
-            if column in events.columns
-        }
-    return {name: found[name].result() if name in found else None for name, _, _ in columns}
+    with ThreadPoolExecutor(len(BESIDE)) as pool:
+        return dict(zip(BESIDE, pool.map(partial(_gathered, events, rows), BESIDE), strict=True))
+
+
+class Late:
+    """A field that may be given as a function: it is called when the field is first wanted, which for many is never."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, owner: object | None, kind: type) -> Any:
+        if owner is None:
+            return None  # the default
+        value = vars(owner)[self.name]
+        if callable(value):
+            value = vars(owner)[self.name] = value()
+        return value
+
+    def __set__(self, owner: object, value: Any) -> None:
+        vars(owner)[self.name] = value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,9 +156,9 @@ class Interactions:
     items: pl.Series
     indptr: Longs
     item: Ints
-    rating: Floats | None = None
-    time: Doubles | None = None
-    weight: Floats | None = None
+    rating: Floats | None = Late()  # type: ignore[assignment]
+    time: Doubles | None = Late()  # type: ignore[assignment]
+    weight: Floats | None = Late()  # type: ignore[assignment]
     tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
     @classmethod
@@ -150,10 +175,8 @@ class Interactions:
         with ThreadPoolExecutor(len(ids)) as pool:
             (users, user), (items, item) = pool.map(coded, ids)
         indptr, rows = order_within(user[: len(events)], event_order(events), len(users))
-        with ThreadPoolExecutor(1) as pool:
-            own = pool.submit(item.__getitem__, rows)
-            others = beside(events, rows)
-        return cls(users=users, items=items, indptr=indptr, item=own.result(), tables=tables, **others)
+        others: dict[str, Any] = {name: partial(_gathered, events, rows, name) for name in BESIDE}
+        return cls(users=users, items=items, indptr=indptr, item=item[rows], tables=tables, **others)
 
     @property
     def n_users(self) -> int:

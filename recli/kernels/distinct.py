@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,20 +22,34 @@ LENGTH, INLINE = np.uint64(0xFFFFFFFF), np.uint64(12)  # where a view has the te
 START = 1 << 12  # slots of the table; it grows, so that at least half of them are empty
 
 
-def distinct(texts: Words) -> tuple[Longs, Ints] | None:
+def distinct(chunks: Sequence[Words]) -> tuple[Longs, Ints] | None:
     """The row of the first occurrence of each (distinct,), and for each row (rows,) the place of its text among these.
 
-    ``texts`` (rows, 2) are Arrow's views of texts: the length, and the bytes themselves. None where one has more than
+    A chunk (rows, 2) holds Arrow's views of texts: the length, and the bytes themselves. None where one has more than
     12 bytes, which stand elsewhere.
     """
-    codes = np.empty(len(texts), np.int32)
-    first = _distinct(texts, codes)
-    return None if len(first) == 0 and len(texts) else (first, codes)
+    codes = np.empty(sum(map(len, chunks)), np.int32)
+    table = np.full(START, -1, np.int32)
+    known, first = np.empty((START // 2, 2), np.uint64), np.empty(START // 2, np.int64)
+    found = done = 0
+    for texts in chunks:
+        row = 0
+        while row < len(texts):
+            row, found = _look_up(texts, row, codes[done:], done, table, known, first, found)
+            if row < 0:
+                return None
+            if row < len(texts):  # there may be no room for those that come
+                known, first = np.concatenate((known, known)), np.concatenate((first, first))
+                table = np.full(2 * len(table), -1, np.int32)
+                _enter(known[:found], table)
+        done += len(texts)
+    return first[:found].copy(), codes
 
 
 def load() -> None:
     """Have the machine code at hand, which takes a moment."""
-    distinct(np.frombuffer(bytes(16), np.uint64).reshape(1, 2))
+    distinct([np.frombuffer(bytes(16), np.uint64).reshape(1, 2)])
+    _enter(np.empty((0, 2), np.uint64), np.empty(1, np.int32))
 
 
 @part
@@ -47,21 +62,22 @@ def _slot(low: np.uint64, high: np.uint64) -> np.uint64:
 
 
 @kernel
-def _distinct(texts: Words, codes: Ints) -> Longs:
-    """Open addressing with linear probing; a slot holds the place of a text, and the texts stand on their own.
+def _look_up(
+    texts: Words, start: int, codes: Ints, before: int, table: Ints, known: Words, first: Longs, found: int
+) -> tuple[int, int]:
+    """The codes of the texts from row ``start`` on, until there may be no room for what is new.
 
-    The table is small thereby, and lies in a nearer cache. What a row will look at is sent for while the rows
-    before it are dealt with, first the slot and then the text.
+    Returns the row that is next, or -1 where a text is too long, and how many are known. Open addressing with linear
+    probing; a slot holds the place of a text, and the texts stand on their own. The table is small thereby, and lies in
+    a nearer cache. What a row will look at is sent for while the rows before it are dealt with, first the slot and then
+    the text. No array changes hands in here: numba would count who has it, for every row.
     """
-    table, mask = np.full(START, -1, np.int32), np.uint64(START - 1)
-    known, first = np.empty((START // 2, 2), np.uint64), np.empty(START // 2, np.int64)
-    slots = np.empty(AHEAD, np.uint64)
-    found = 0
-    for start in range(0, len(texts), AHEAD):
+    slots, mask = np.empty(AHEAD, np.uint64), np.uint64(len(table) - 1)
+    while start < len(texts) and found + AHEAD <= len(first):
         stop = min(start + AHEAD, len(texts))
         for row in range(start, stop):
             if texts[row, 0] & LENGTH > INLINE:
-                return first[:0].copy()
+                return -1, found
             slots[row - start] = _slot(texts[row, 0], texts[row, 1])
             touch(table, slots[row - start] & mask)
         for row in range(start, stop):
@@ -77,23 +93,20 @@ def _distinct(texts: Words, codes: Ints) -> Longs:
                 place = table[at]
             if place < 0:
                 place = np.int32(found)
-                known[found, 0], known[found, 1], first[found] = low, high, row
+                known[found, 0], known[found, 1], first[found] = low, high, before + row
                 table[at] = place
                 found += 1
-                if found == len(first):
-                    table, mask = _rehash(known, 4 * found)
-                    known, first = np.concatenate((known, known)), np.concatenate((first, first))
             codes[row] = place
-    return first[:found].copy()
+        start = stop
+    return start, found
 
 
-@part
-def _rehash(known: Words, slots: int) -> tuple[Ints, np.uint64]:
-    """A table of so many slots for the texts that are known."""
-    table, mask = np.full(slots, -1, np.int32), np.uint64(slots - 1)
+@kernel
+def _enter(known: Words, table: Ints) -> None:
+    """Put the texts that are known into a table."""
+    mask = np.uint64(len(table) - 1)
     for place in range(len(known)):
         at = _slot(known[place, 0], known[place, 1]) & mask
         while table[at] >= 0:
             at = (at + np.uint64(1)) & mask
         table[at] = place
-    return table, mask

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from recli.kernels import aligned, fixed, kernel, part, spread
-from recli.kernels.vector import above, load, plus, store, zeros
+from recli.kernels.vector import above, load, lowest, plus, store, zeros
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int32]
     Longs = NDArray[np.int64]
     Fixed = NDArray[np.void]
-    Csr = tuple[Ints, Ints, Floats]  # indptr, indices, data
+    Csr = tuple[Ints, NDArray[np.integer], Floats]  # indptr, indices, data; without data where all of it is 1
 
 BLOCK = 64  # scores compared with the worst of the list at once; a block with none above it is skipped
 TILE = 32  # items whose products with a user are two registers
 EIGHT = 8  # users whose products with a tile all registers hold
 PANEL = 1 << 19  # bytes of items that a processor's second cache holds beside the rest
 GROUPS = 16  # eights of users that a panel is kept for
+SHORT = 1 << 16  # codes that two bytes hold
 
 
 def top_k(
@@ -102,13 +103,19 @@ def nearest(
     row q is not compared with the column ``own[q]``, nor with any where x is below ``least[q]``.
     """
     n = asked.shape[0]
-    rows, columns = ((m.indptr, m.indices, m.data) for m in (asked, others))
+    rows, columns = (asked.indptr, asked.indices, asked.data), _short(others)
     own = np.full(n, -1, np.int32) if own is None else own
     least = np.zeros(n) if least is None else least
     codes, best = np.full((n, k), -1, np.int32), np.zeros((n, k))
     given = (rows, columns, *norms, shrink, union, own, least, codes, best)
     spread(lambda start, stop: _nearest(*given, start, stop), n)
     return codes, best
+
+
+def _short(matrix: csr_matrix) -> Csr:
+    """With as few bytes for an entry as will do: the kernel's time is that of reading them again and again."""
+    codes = matrix.indices.astype(np.uint16) if matrix.shape[1] <= SHORT else matrix.indices
+    return matrix.indptr, codes, np.empty(0, np.float32) if (matrix.data == 1).all() else matrix.data
 
 
 def neighbours(
@@ -223,28 +230,38 @@ def _multiply(users: Floats, at: int, items: Floats, tile: int, found: Floats, f
 
 
 @part
-def _has(codes: Ints, code: int) -> bool:
-    """Whether a code is among ``codes``, which ascend."""
-    low, high = 0, len(codes)
-    while low < high:
-        middle = (low + high) // 2
-        if codes[middle] < code:
-            low = middle + 1
-        else:
-            high = middle
-    return low < len(codes) and codes[low] == code
+def _by_panel(indptr: Longs, seen: Ints, low: int, high: int, span: int, ends: Longs, had: Ints) -> None:
+    """What the users from ``low`` to ``high`` have seen, by panels of ``span`` items, counted without comparing.
+
+    ``had`` (n, 2) gets the user's place and the item's in its panel; those of panel p end at ``ends[p]`` (panels,).
+    """
+    ends[:] = 0
+    last = span * len(ends)
+    for code in seen[indptr[low] : indptr[high]]:
+        if 0 <= code < last:
+            ends[code // span] += 1
+    total = 0
+    for p in range(len(ends)):  # for now where a panel begins
+        total, ends[p] = total + ends[p], total
+    for r in range(low, high):
+        for code in seen[indptr[r] : indptr[r + 1]]:
+            if 0 <= code < last:
+                p = code // span
+                had[ends[p], 0], had[ends[p], 1] = r - low, code - p * span
+                ends[p] += 1
 
 
 @part
-def _take(bits: np.uint64, scores: Floats, first: int, had: Ints, codes: Ints, best: Floats) -> bool:
-    """Those of a tile's scores whose bit is set into a heap, but for what the user ``had``. False where one is NaN."""
-    for lane in range(TILE):
-        if (bits >> np.uint64(lane)) & np.uint64(1):
-            score = scores[lane]
-            if score != score:
-                return False
-            if score > best[0] and not _has(had, first + lane):
-                _replace(codes, best, len(codes), first + lane, score)
+def _take(bits: np.uint64, scores: Floats, first: int, codes: Ints, best: Floats) -> bool:
+    """Those of a tile's scores whose bit is set into a heap. False where one is NaN."""
+    while bits != 0:
+        lane = lowest(bits)
+        bits &= bits - np.uint64(1)
+        score = scores[lane]
+        if score != score:
+            return False
+        if score > best[0]:
+            _replace(codes, best, len(codes), first + lane, score)
     return True
 
 
@@ -264,26 +281,29 @@ def _top_k_products(
 ) -> None:
     """For the eights of users from ``start`` to ``stop``: some of them at a time, with all panels of the items."""
     rows, tiles, panel = len(codes), len(bias), max(1, PANEL // (4 * TILE * users.shape[1]))
-    found = np.empty((EIGHT, TILE), np.float32)
+    found, masks = np.empty((EIGHT, TILE), np.float32), np.empty((GROUPS * EIGHT, panel), np.uint64)
+    ends = np.empty(-(-tiles // panel), np.int64)
     for group in range(start, stop, GROUPS):
         group_stop = min(group + GROUPS, stop)
         low, high = group * EIGHT, min(group_stop * EIGHT, rows)
-        offset = indptr[low]
-        had = seen[offset : indptr[high]].copy()
-        for r in range(low, high):
-            had[indptr[r] - offset : indptr[r + 1] - offset].sort()
-        for first in range(0, tiles, panel):
+        had = np.empty((indptr[high] - indptr[low], 2), np.int32)
+        _by_panel(indptr, seen, low, high, panel * TILE, ends, had)
+        at = 0
+        for p in range(len(ends)):
+            masks[: high - low] = 0
+            for r, place in had[at : ends[p]]:
+                masks[r, place // TILE] |= np.uint64(1) << np.uint64(place % TILE)
+            at, first = ends[p], p * panel
             for eight in range(group, group_stop):
-                at = eight * EIGHT
+                own = eight * EIGHT
                 for tile in range(first, min(first + panel, tiles)):
-                    _multiply(users, at, items, tile, found, fixed)
-                    for r in range(at, min(at + EIGHT, rows)):
-                        scores = plus(load(found, r - at, fixed), np.float32(1), load(bias, tile, fixed))
-                        bits = above(scores, best[r, 0])
+                    _multiply(users, own, items, tile, found, fixed)
+                    for r in range(own, min(own + EIGHT, rows)):
+                        scores = plus(load(found, r - own, fixed), np.float32(1), load(bias, tile, fixed))
+                        bits = above(scores, best[r, 0]) & ~masks[r - low, tile - first]
                         if bits != 0:
-                            store(found, r - at, scores)
-                            mine = had[indptr[r] - offset : indptr[r + 1] - offset]
-                            if not _take(bits, found[r - at], tile * TILE, mine, codes[r], best[r]):
+                            store(found, r - own, scores)
+                            if not _take(bits, found[r - own], tile * TILE, codes[r], best[r]):
                                 sound[r] = False
         for r in range(low, high):
             _sort(codes[r], best[r])
@@ -304,17 +324,20 @@ def _add_products(q: int, asked: Csr, others: Csr, total: Floats, met: Ints) -> 
         work += row_ptr[rows[at] + 1] - row_ptr[rows[at]]
     count = 0
     for at in mine:
-        span = slice(row_ptr[rows[at]], row_ptr[rows[at] + 1])
+        weight, span = weights[at], slice(row_ptr[rows[at]], row_ptr[rows[at] + 1])
         theirs, shares = columns[span], values[span]
-        if work >= len(total):
-            for entry in range(len(theirs)):
-                total[theirs[entry]] += weights[at] * shares[entry]
-        else:
+        if work < len(total):
             for entry in range(len(theirs)):
                 other = theirs[entry]
                 met[count] = other
                 count += total[other] == 0  # no branch: whether it is new cannot be foreseen
-                total[other] += weights[at] * shares[entry]
+                total[other] += weight * (shares[entry] if len(values) > 0 else np.float32(1))
+        elif len(values) > 0:
+            for entry in range(len(theirs)):
+                total[theirs[entry]] += weight * shares[entry]
+        else:
+            for entry in range(len(theirs)):
+                total[theirs[entry]] += weight
     return -1 if work >= len(total) else count
 
 

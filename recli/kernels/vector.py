@@ -159,6 +159,18 @@ def above(_: Any, vector: Any, bound: Any) -> Code:
     return types.uint64(vector, types.float32), code
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def lowest(_: Any, bits: Any) -> Code:
+    """The place of the lowest bit that is set; at least one must be."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(INDEX, [INDEX, ir.IntType(1)])
+        count = cgutils.get_or_insert_function(builder.module, kind, "llvm.cttz.i64")
+        return builder.call(count, [args[0], ir.Constant(ir.IntType(1), 1)])
+
+    return types.int64(types.uint64), code
+
+
 def _width(fixed: Any) -> int:
     return int(fixed.dtype.fields["row"].type.shape[0])
 

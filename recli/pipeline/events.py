@@ -171,7 +171,9 @@ def open_events(path: Path, source: Source) -> Events:
 
 
 def _load_kernels() -> None:
-    """What a large table's ids need, at the time that its bytes take."""
+    """What a large table and its ids need, at the time that its bytes take: first what the table is read by."""
+    import polars  # noqa: F401
+
     from recli.kernels import distinct
 
     distinct.load()
