@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -71,12 +72,17 @@ def objective_of(how: NextItem, data: Interactions, device: torch.device) -> Obj
 def _beside_own(how: NextItem, data: Interactions, device: torch.device) -> Objective:
     """Each event beside negatives of its own, items that its user never took."""
     negatives = Negatives.of(data.matrix, how, device)
+    some_left = torch.from_numpy(np.diff(data.matrix.indptr) < data.n_items).to(device)
     number = max(1, how.train_neg_sample_num)
     beta = losses.gbce_beta(number, data.n_items, how.gbce_t)
 
     def objective(rows: Tensor, window: Window, items: Tensor, bias: Tensor | None) -> Tensor:
-        drawn = negatives(window.user.repeat_interleave(window.length), number)
-        scores = _picked(rows, items, bias, torch.cat([window.target[:, None], drawn], 1))
+        user = window.user.repeat_interleave(window.length)
+        kept = some_left[user]
+        if not kept.any():  # they took every item: there is nothing to tell them from
+            return rows.sum() * 0
+        drawn = negatives(user[kept], number)
+        scores = _picked(rows[kept], items, bias, torch.cat([window.target[kept, None], drawn], 1))
         if how.loss_type == "BPR":
             return losses.bpr(scores[:, 0], scores[:, 1:])
         return losses.gbce(scores[:, 0], scores[:, 1:], beta)

@@ -1,8 +1,9 @@
 """The hyper-parameters that networks share. No torch."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
+from recli.errors import Exit, RecliError
 from recli.model import param
 
 LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
@@ -66,3 +67,33 @@ class NextItem(Trained):
     neg_exponent: float = param(1.0, "popularity: the power of an item's events that it is drawn by", least=0)
     gbce_t: float = param(0.0, "BCE: how far scores are set right for too few negatives; above 0: gBCE", least=0)
     bpr_max_reg: float = param(0.0, "BPR-max: regularisation of the negatives' scores", least=0)
+
+
+ACTIVATIONS = ("gelu", "relu", "swish", "tanh", "sigmoid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attending(NextItem):
+    """A network that reads a history with layers of attention, `recli.training.transformer`."""
+
+    hidden_size: int = param(64, "numbers in a row", least=1)
+    inner_size: int = param(256, "numbers in the middle of a layer's perceptron", least=1)
+    n_layers: int = param(2, "layers of attention", least=0)
+    n_heads: int = param(2, "parts that a layer attends with", least=1)
+    hidden_dropout_prob: float = param(0.5, "share of numbers that is left out in a step", least=0, below=1)
+    attn_dropout_prob: float = param(0.5, "share of the attention that is left out in a step", least=0, below=1)
+    hidden_act: str = param("gelu", "what bends the perceptron", one_of=ACTIVATIONS)
+    layer_norm_eps: float = param(1e-12, "added to the variance that a norm divides by", least=0)
+    initializer_range: float = param(0.02, "deviation of the first weights", above=0)
+
+    def shape(self) -> dict[str, Any]:
+        """What `recli.training.transformer.Encoder` is built from.
+
+        Raises:
+            RecliError: heads that cannot share a row (exit 2).
+        """
+        if self.hidden_size % self.n_heads:
+            message = f"n_heads={self.n_heads} cannot share hidden_size={self.hidden_size}"
+            raise RecliError(Exit.USAGE, message, hint="the one must divide the other")
+        own = {f.name for f in fields(Attending)} - {f.name for f in fields(NextItem)}
+        return {name: getattr(self, name) for name in sorted(own)}

@@ -67,6 +67,55 @@ class Layer(nn.Module):  # type: ignore[misc]  # torch is not typed
         return shares
 
 
+class Encoder(nn.ModuleDict):  # type: ignore[misc]  # torch is not typed
+    """Rows of so many ``codes`` and of their places, and the layers over them."""
+
+    def __init__(
+        self,
+        codes: int,
+        places: int,
+        *,
+        hidden_size: int,
+        inner_size: int,
+        n_layers: int,
+        n_heads: int,
+        hidden_dropout_prob: float,
+        attn_dropout_prob: float,
+        hidden_act: str,
+        layer_norm_eps: float,
+        initializer_range: float,
+        prenorm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.prenorm = prenorm
+        self["item"] = nn.Embedding(codes, hidden_size)
+        self["place"] = nn.Embedding(places, hidden_size)
+        self["norm"] = nn.LayerNorm(hidden_size, layer_norm_eps)
+        self["dropout"] = Dropout(hidden_dropout_prob)
+        self["layers"] = nn.ModuleList(
+            Layer(
+                hidden_size,
+                inner_size,
+                n_heads,
+                dropout=hidden_dropout_prob,
+                attention_dropout=attn_dropout_prob,
+                activation=hidden_act,
+                epsilon=layer_norm_eps,
+                prenorm=prenorm,
+            )
+            for _ in range(n_layers)
+        )
+        small_weights(self, initializer_range)
+
+    def read(self, item: Tensor, mask: Tensor | None) -> Tensor:
+        """The row of each place (n, places, width) of items (n, places); ``mask`` as `Layer` has it."""
+        x = self["item"](item) + self["place"].weight[: item.shape[1]]
+        x = self["dropout"](x if self.prenorm else self["norm"](x))
+        for layer in self["layers"]:
+            x = layer(x, mask)
+        return self["norm"](x) if self.prenorm else x
+
+
 def small_weights(network: nn.Module, deviation: float) -> None:
     """Normal weights of that deviation in place of torch's, and biases of 0, as BERT begins."""
     for module in network.modules():

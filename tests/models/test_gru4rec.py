@@ -4,10 +4,11 @@ import json
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
-from recli.interactions import Queries
+from recli.interactions import Interactions, Queries
 from recli.model import Run
 from recli.models.sequence import gru4rec
 from recli.training import nextitem
@@ -62,3 +63,15 @@ def test_the_cycle_is_understood(params: dict[str, Any]) -> None:
 def test_a_window_alone_in_its_batch_has_no_loss_to_give() -> None:
     how = {"train_neg_sample_num": 0, "epochs": 2, "train_batch_size": 1}
     assert np.isfinite(model("gru4rec-max", **how).fit(cycle(), Run()).score(cycle().queries())).all()
+
+
+@pytest.mark.parametrize("name", ["gru4rec", "fpmc"])
+def test_whoever_took_every_item_is_told_from_nothing(name: str) -> None:
+    rows = [(user, item, n) for user in ("all", "too") for n, item in enumerate("abc")] + [
+        ("some", "a", 0),
+        ("some", "b", 1),
+    ]
+    for events in (rows, rows[:6]):
+        data = Interactions.of(pl.DataFrame(events, schema=["user_id", "item_id", "timestamp"], orient="row"))
+        scorer = model(name, loss_type="BPR", epochs=3, train_batch_size=2).fit(data, Run())
+        assert np.isfinite(scorer.score(data.queries())).all()

@@ -93,15 +93,16 @@ def of_srgnn(w: Weights, history: list[int]) -> np.ndarray:
 
 
 def of_bert4rec(w: Weights, history: list[int]) -> np.ndarray:
-    x = norm(w["item.weight"][[*history, 6]] + w["place.weight"][: len(history) + 1])
-    q, k, v = np.split(linear(w, "layers.0.qkv", x), 3, 1)
+    rest = {name.removeprefix("encoder."): array for name, array in w.items()}
+    x = norm(rest["item.weight"][[*history, 6]] + rest["place.weight"][: len(history) + 1])
+    q, k, v = np.split(linear(rest, "layers.0.qkv", x), 3, 1)
     heads = []
     for head in (slice(0, 2), slice(2, 4)):
         scores = np.exp(q[:, head] @ k[:, head].T / np.sqrt(2))
         heads.append(scores / scores.sum(1, keepdims=True) @ v[:, head])
-    x = norm(x + linear(w, "layers.0.out", np.concatenate(heads, 1)))
-    x = norm(x + linear(w, "layers.0.down", gelu(linear(w, "layers.0.up", x))))
-    return w["item.weight"][:6] @ norm(gelu(linear(w, "output", x[-1]))) + w["bias"]
+    x = norm(x + linear(rest, "layers.0.out", np.concatenate(heads, 1)))
+    x = norm(x + linear(rest, "layers.0.down", gelu(linear(rest, "layers.0.up", x))))
+    return rest["item.weight"][:6] @ norm(gelu(linear(w, "output", x[-1]))) + w["bias"]
 
 
 BERT = {
@@ -166,7 +167,7 @@ def test_what_bert4rec_hides_is_what_it_is_asked_for() -> None:
     item = np.arange(60, dtype=np.int32)
     sequences = Sequences.from_arrays(np.array([0, 25, 60]), item, np.arange(2, dtype=np.int32), torch.device("cpu"))
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
-    network["item"].register_forward_hook(lambda layer, given, made: seen.append((given[0], made)))
+    network["encoder"]["item"].register_forward_hook(lambda layer, given, made: seen.append((given[0], made)))
     asked: list[list[int]] = []
     for _ in range(20):
         ((window,),) = sequences.epoch(29, 100)  # the longer one is cut in two
