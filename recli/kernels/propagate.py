@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from recli.kernels import fixed, kernel, spread
+from recli.kernels.vector import load, plus, store, zeros
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
@@ -15,15 +17,48 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int32]
 
 
+REGISTERS: Final = 128  # numbers of a row that two sums can be kept of
+
+
 def propagate(matrix: csr_matrix, rows: Floats, out: Floats, total: Floats) -> None:
     """Put ``matrix @ rows`` into ``out`` (rows of the matrix, width), and add it to ``total``."""
     m, width = matrix, fixed(rows.shape[1])
     given = (m.indptr, m.indices, m.data, rows, out, total, width)
-    spread(lambda start, stop: _propagate(*given, start, stop), len(out))
+    step = _in_registers if rows.shape[1] <= REGISTERS else _in_memory
+    spread(lambda start, stop: step(*given, start, stop), len(out))
 
 
 @kernel
-def _propagate(
+def _in_registers(
+    indptr: Ints,
+    codes: Ints,
+    values: Floats,
+    rows: Floats,
+    out: Floats,
+    total: Floats,
+    fixed: NDArray[np.void],
+    start: int,
+    stop: int,
+) -> None:
+    one = np.float32(1)
+    for r in range(start, stop):
+        first, last = indptr[r], indptr[r + 1]
+        whole = first + (last - first) // 4 * 4
+        even, odd = zeros(fixed), zeros(fixed)  # two sums, as a number has to wait for the one before it
+        for at in range(first, whole, 4):
+            a, b = load(rows, codes[at], fixed), load(rows, codes[at + 1], fixed)
+            c, d = load(rows, codes[at + 2], fixed), load(rows, codes[at + 3], fixed)
+            even = plus(plus(even, values[at], a), values[at + 2], c)
+            odd = plus(plus(odd, values[at + 1], b), values[at + 3], d)
+        for at in range(whole, last):
+            even = plus(even, values[at], load(rows, codes[at], fixed))
+        row = plus(even, one, odd)
+        store(out, r, row)
+        store(total, r, plus(load(total, r, fixed), one, row))
+
+
+@kernel
+def _in_memory(
     indptr: Ints,
     codes: Ints,
     values: Floats,
