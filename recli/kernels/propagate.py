@@ -21,8 +21,9 @@ REGISTERS: Final = 128  # numbers of a row that two sums can be kept of
 
 
 def propagate(matrix: csr_matrix, rows: Floats, out: Floats, total: Floats) -> None:
-    """Put ``matrix @ rows`` into ``out`` (rows of the matrix, width), and add it to ``total``."""
-    m, width = matrix, fixed(rows.shape[1])
+    """Put ``matrix @ rows`` into ``out`` (rows of the matrix, width), and add it to ``total``: both row by row."""
+    assert out.flags.c_contiguous and total.flags.c_contiguous
+    m, width, rows = matrix, fixed(rows.shape[1]), np.ascontiguousarray(rows)
     given = (m.indptr, m.indices, m.data, rows, out, total, width)
     step = _in_registers if rows.shape[1] <= REGISTERS else _in_memory
     spread(lambda start, stop: step(*given, start, stop), len(out))
