@@ -26,7 +26,7 @@ def propagate(matrix: csr_matrix, rows: Floats, out: Floats, total: Floats) -> N
     m, width, rows = matrix, fixed(rows.shape[1]), np.ascontiguousarray(rows)
     given = (m.indptr, m.indices, m.data, rows, out, total, width)
     step = _in_registers if rows.shape[1] <= REGISTERS else _in_memory
-    spread(lambda start, stop: step(*given, start, stop), len(out))
+    spread(lambda start, stop: step(*given, start, stop), len(out), m.indptr)
 
 
 @kernel
