@@ -61,7 +61,8 @@ PROTOCOLS: Mapping[str, Protocol] = {
 ABOUT = """\
 # Leaderboard
 
-Every model of the catalog at its defaults; nothing is tuned on these rows. `make leaderboard` makes this page from the
+Every model of the catalog at its defaults, of which none was chosen by test (those of `rbm`, `rp3beta` and `twotower` were
+by valid). `make leaderboard` makes this page from the
 commands `split`, `train`, `recommend` and `evaluate`. Networks stop by ndcg@10 of the valid part (patience 10) and
 keep the best epoch; the others are fitted on train alone and do not look at valid.
 
