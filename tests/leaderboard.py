@@ -62,9 +62,9 @@ ABOUT = """\
 # Leaderboard
 
 Every model of the catalog at its defaults, of which none was chosen by test (some of `rbm`, `rp3beta` and `twotower`
-were by valid). `make leaderboard` makes this page from the commands `split`, `train`, `recommend` and `evaluate`. Networks
-stop by ndcg@10 of the valid part (patience 10) and keep the best epoch; the others are fitted on train alone and do not
-look at valid.
+were by valid). `make leaderboard` makes this page from the commands `split`, `train`, `recommend` and `evaluate`.
+Networks stop by ndcg@10 of the valid part (patience 10) and keep the best epoch; the others are fitted on train alone
+and do not look at valid.
 
 ± is the deviation over three seeds; where there is none, a second seed gave the same figures. Seconds are of the
 processor, for the whole `train` process with one thread, its start included (the median of the seeds); peak memory is
