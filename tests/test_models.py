@@ -36,7 +36,7 @@ EXCUSED = {
     ("knn-baseline", "beats_popularity"): "it predicts ratings, and the board has none",
     ("slopeone", "beats_popularity"): "it predicts ratings, and the board has none",
     ("rbm-rating", "beats_popularity"): "it predicts ratings, and the board has none",
-    ("bert4rec", "beats_popularity"): "it takes thousands of steps: test_bert4rec_understands_the_cycle_in_time",
+    ("bert4rec", "beats_popularity"): "in 40 short histories it stays near chance, even for thousands of steps",
     ("autorec", "beats_popularity"): "it predicts ratings, and the board has none",
 }
 
@@ -66,8 +66,8 @@ def test_names_ignore_case() -> None:
 
 
 def test_an_unknown_name_gets_the_nearest() -> None:
-    with pytest.raises(RecliError, match="no model 'esae'") as caught:
-        catalog.find("esae")
+    with pytest.raises(RecliError, match="no model 'eaes'") as caught:
+        catalog.find("eaes")
     assert caught.value.code == Exit.USAGE
     assert caught.value.hint is not None
     assert caught.value.hint.startswith("did you mean ease?")

@@ -16,7 +16,7 @@ from recli.model import Run
 from recli.models.sequence import bert4rec, caser, fpmc, narm, srgnn
 from recli.training.networks import Reader, weights_of
 from recli.training.windows import Sequences, last
-from tests.checks import cycle, model, next_first, tiny
+from tests.checks import model, tiny
 
 Weights = dict[str, np.ndarray]
 HISTORY = [2, 5, 2, 4, 1]  # of which the last four are read
@@ -177,12 +177,6 @@ def test_what_bert4rec_hides_is_what_it_is_asked_for() -> None:
         assert hidden == len(asked[-1])
         assert not set(asked[-1]) & set(read[: window.item.numel()].tolist()) - {0, 25, *window.item[:, 0].tolist()}
     assert {24, 59} <= {item for one in asked for item in one}
-
-
-@pytest.mark.slow
-def test_bert4rec_understands_the_cycle_in_time() -> None:
-    how = {"epochs": 100, "train_batch_size": 16, "max_seq_length": 12}
-    assert next_first(model("bert4rec", **how).fit(cycle(), Run())) > 0.4
 
 
 @pytest.mark.parametrize(("name", "params", "message"), [

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recli.model import param
-from recli.training.parameters import LOSSES, NextItem
+from recli.training.parameters import OF_NEXT, NextItem
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -28,7 +28,7 @@ class FPMC(NextItem):
     Deviations, RecBole's: Adam on batches, and no regularisation.
     """
 
-    loss_type: str = param("BPR", "what is made smaller; CE is a softmax over all items", one_of=LOSSES)
+    loss_type: str = param("BPR", "what is made smaller; CE is a softmax over all items", one_of=OF_NEXT)
     embedding_size: int = param(64, "numbers in each row of a user or an item", least=1)
 
     def fit(self, data: Interactions, run: Run) -> Reader:
