@@ -8,13 +8,14 @@ DATA ?= gowalla
 OUT ?= build/gowalla
 RECLI ?= recli
 METRICS ?= recall@20,ndcg@20
-MODELS ?= pop itemknn userknn slim rp3beta als
+MODELS ?= pop itemknn userknn slim rp3beta als bpr
 
 itemknn := -p similarity=asymmetric -p k=500 -p alpha=0.2 -p shrink=5
 userknn := -p similarity=tfidf -p k=200
 slim := -p alpha=0.001 -p l1_ratio=0.02
 rp3beta := -p k=777 -p alpha=0.5663562161452378 -p beta=0.001085447926739258 -p normalize_similarity=true
 als := -p embedding_size=256 -p alpha=100 -p reg_exponent=0.5 -p reg_weight=7.5
+bpr := -p epochs=60 -p neg_dynamic=true -p neg_candidate_num=32
 # Not among MODELS: ease takes 16 GB of memory. Chosen of 20, 80 and 320 on the 10,000 items of most users.
 ease := -p reg_weight=80
 

@@ -9,7 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recli.errors import Exit, RecliError
-from recli.filters import Range, apply, dedup, kcore, min_rating, parse_range, value_range
+from recli.filters import (
+    ANY,
+    Only,
+    Range,
+    apply,
+    dedup,
+    kcore,
+    min_rating,
+    parse_core,
+    parse_only,
+    parse_range,
+    value_in,
+    value_range,
+)
 
 SCHEMA = {"user_id": pl.String, "item_id": pl.String, "rating": pl.Float64, "timestamp": pl.Float64}
 row = st.tuples(st.sampled_from("abcdef"), st.sampled_from("uvwxyz"), st.integers(1, 5), st.integers(0, 4))
@@ -23,11 +36,12 @@ def events(*rows):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("rating=0.5,5", Range("rating", 0.5, 5)),
-        (" rating = 3 , ", Range("rating", 3, math.inf)),
-        ("rating=,3", Range("rating", -math.inf, 3)),
-        ("rating=-inf,inf", Range("rating", -math.inf, math.inf)),
-        ("t=1e9,1e9", Range("t", 1e9, 1e9)),
+        ("rating=0.5,5", Range("rating", ((0.5, 5),))),
+        (" rating = 3 , ", Range("rating", ((3, math.inf),))),
+        ("rating=,3", Range("rating", ((-math.inf, 3),))),
+        ("rating=-inf,inf", Range("rating", ANY)),
+        ("rating=1,2;4,", Range("rating", ((1, 2), (4, math.inf)))),
+        ("t=1e9,1e9", Range("t", ((1e9, 1e9),))),
     ],
 )
 def test_ranges_are_parsed(text, expected):
@@ -47,28 +61,84 @@ def test_ranges_that_are_refused(text):
 
 def test_a_range_holds_its_ends_and_drops_what_has_no_value():
     rated = pl.DataFrame({"rating": [1.0, 2.0, 3.0, 4.0, None, math.nan, math.inf]})
-    assert value_range(rated, "rating", 2, 3)["rating"].to_list() == [2, 3]
-    assert value_range(rated, "rating", 4, math.inf)["rating"].to_list() == [4, math.inf]
-    assert value_range(rated, "rating", -math.inf, 1)["rating"].to_list() == [1]
+    assert value_range(rated, "rating", ((2, 3),))["rating"].to_list() == [2, 3]
+    assert value_range(rated, "rating", ((4, math.inf),))["rating"].to_list() == [4, math.inf]
+    assert value_range(rated, "rating", ((-math.inf, 1),))["rating"].to_list() == [1]
     assert min_rating(rated.with_columns(user_id=pl.lit("u")), 3)["rating"].to_list() == [3, 4, math.inf]
-    assert value_range(pl.DataFrame({"year": [1999, 2001]}), "year", 2000, math.inf)["year"].to_list() == [2001]
+    assert value_range(pl.DataFrame({"year": [1999, 2001]}), "year", ((2000, math.inf),))["year"].to_list() == [2001]
+
+
+def test_a_value_in_either_of_two_spans_stays():
+    rated = pl.DataFrame({"rating": [1.0, 2.0, 3.0, 4.0, 5.0]})
+    assert value_range(rated, "rating", ((1, 2), (4.5, math.inf)))["rating"].to_list() == [1, 2, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("event=view,buy", Only("event", ("view", "buy"))),
+        ('title=["Alien, 1979", "Aliens"]', Only("title", ("Alien, 1979", "Aliens"))),
+        ("event=", Only("event", ("",))),
+    ],
+)
+def test_values_to_keep_are_parsed(text, expected):
+    assert parse_only(text) == expected
+
+
+@pytest.mark.parametrize("text", ["event", "=view", "event=[", "event=[1]", "event=[]"])
+def test_values_to_keep_that_are_refused(text):
+    with pytest.raises(RecliError, match="values to keep are") as error:
+        parse_only(text)
+    assert error.value.code == Exit.USAGE
+
+
+def test_rows_that_have_one_of_the_values_stay():
+    table = pl.DataFrame(
+        {"event": ["view", "buy", None, "cart"], "tags": [["a"], ["b", "a"], [], None], "n": [1, 2, 3, 4]}
+    )
+    assert value_in(table, "event", ["buy", "cart"])["n"].to_list() == [2, 4]
+    assert value_in(table, "tags", ["b", "c"])["n"].to_list() == [2]
+    with pytest.raises(RecliError, match="n is a column of numbers"):
+        value_in(table, "n", ["1"])
+
+
+def test_rows_are_left_out_by_their_users_or_items():
+    table = events(("b", "v", 1, 0), ("a", "u", 2, 0), ("c", "u", 3, 0))
+    people = pl.DataFrame({"user_id": ["a", "b"], "age": [40.0, 20.0], "sex": ["F", "M"]})
+    kept = apply(table, ranges=[parse_range("user.age=30,")], beside={"user": people}.__getitem__)
+    assert kept.events.rows() == [table.row(1)] and kept.removed == {"range user.age": 2}
+    assert apply(table, only=[parse_only("user.sex=M")], beside={"user": people}.__getitem__).events.rows() == [
+        table.row(0)
+    ]
+    with pytest.raises(RecliError, match="no table of items"):
+        apply(table, only=[parse_only("item.genre=x")])
 
 
 @pytest.mark.parametrize(
     ("call", "code", "message", "hint"),
     [
         (
-            lambda e: value_range(e, "ratin", 0, 1),
+            lambda e: value_range(e, "ratin", ((0, 1),)),
             Exit.USAGE,
             "the table has no column 'ratin'",
             "did you mean rating?",
         ),
-        (lambda e: value_range(e, "user_id", 0, 1), Exit.USAGE, "user_id is not a column of numbers", "numbers are in"),
+        (
+            lambda e: value_range(e, "user_id", ((0, 1),)),
+            Exit.USAGE,
+            "user_id is not a column of numbers",
+            "numbers are in",
+        ),
         (lambda e: min_rating(e.drop("rating"), 1), Exit.DATA, "the table has no rating", "it has user_id, item_id"),
         (lambda e: dedup(e, "frist"), Exit.USAGE, "dedup cannot be 'frist'", "did you mean first?"),
         (lambda e: dedup(e, "error"), Exit.DATA, "1 rows repeat a pair, such as user 'a', item 'u'", "--dedup first"),
         (lambda e: apply(e, least=9), Exit.DATA, "no row is left after min-rating", "rows removed: min-rating 3"),
-        (lambda e: apply(e, keep="last", user=3), Exit.DATA, "no row is left after k-core", "dedup 1, k-core 2"),
+        (
+            lambda e: apply(e, keep="last", user=parse_core(3)),
+            Exit.DATA,
+            "no row is left after k-core",
+            "dedup 1, k-core 2",
+        ),
     ],
 )
 def test_refusals(call, code, message, hint):
@@ -78,23 +148,35 @@ def test_refusals(call, code, message, hint):
     assert hint in error.value.hint
 
 
-@given(tables, st.integers(0, 4), st.integers(0, 4))
+counts = st.one_of(
+    st.integers(0, 4),
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)).map(sorted), min_size=1, max_size=2),
+).map(lambda given: given if isinstance(given, int) else ";".join(f"{low},{high}" for low, high in given))
+
+
+@given(tables, counts, counts)
 def test_the_core_is_a_fixed_point(table, user, item):
     rows = table.rows()
+    users_in, items_in = parse_core(user), parse_core(item)
     while True:
         users, items = Counter(row[0] for row in rows), Counter(row[1] for row in rows)
-        kept = [row for row in rows if users[row[0]] >= user and items[row[1]] >= item]
+        kept = [
+            row
+            for row in rows
+            if any(low <= users[row[0]] <= high for low, high in users_in)
+            and any(low <= items[row[1]] <= high for low, high in items_in)
+        ]
         if kept == rows:
             break
         rows = kept
-    assert kcore(table, user=user, item=item).rows() == rows
+    assert kcore(table, user=users_in, item=items_in).rows() == rows
 
 
 def test_the_core_takes_more_than_one_pass():
     # v has one row; without it a has one; without a, u has one; without u, b has none.
     table = events(("a", "v", 1, 0), ("a", "u", 1, 0), ("b", "u", 1, 0), ("c", "x", 1, 0), ("c", "x", 1, 0))
-    assert kcore(table, user=1, item=2).rows() == table.rows()[1:]
-    assert kcore(table, user=2, item=2).rows() == table.rows()[3:]
+    assert kcore(table, item=parse_core(2)).rows() == table.rows()[1:]
+    assert kcore(table, user=parse_core(2), item=parse_core(2)).rows() == table.rows()[3:]
 
 
 @given(tables, st.sampled_from(["first", "last"]), st.booleans())
@@ -125,7 +207,7 @@ def test_steps_follow_one_another_and_are_counted():
         ("b", "w", 4, 9),  # out of range
         ("c", "x", 4, 4),  # alone
     )
-    kept, removed = apply(table, keep="last", ranges=[Range("timestamp", 0, 5)], least=2, item=2)
+    kept, removed = apply(table, keep="last", ranges=[Range("timestamp", ((0, 5),))], least=2, item=parse_core(2))
     assert kept.rows() == [table.row(2), table.row(3)]
     assert removed == {"dedup": 1, "range timestamp": 1, "min-rating": 1, "k-core": 1}
 
@@ -133,5 +215,7 @@ def test_steps_follow_one_another_and_are_counted():
 def test_nothing_asked_for_changes_nothing():
     table = events(("a", "u", 5, 0))
     assert apply(table) == (table, {})
-    two = apply(events(("a", "u", 5, 0), ("b", "u", 1, 0)), ranges=[Range("rating", 0, 9), Range("rating", 2, 9)])
+    two = apply(
+        events(("a", "u", 5, 0), ("b", "u", 1, 0)), ranges=[Range("rating", ((0, 9),)), Range("rating", ((2, 9),))]
+    )
     assert two.removed == {"range rating": 1}

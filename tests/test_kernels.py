@@ -75,7 +75,7 @@ def outputs() -> list[bytes]:
         out.append(ours)
     user, item = (rng.standard_normal((n, 8)).astype(np.float32) for n in x.shape)
     bounds, dealt = np.array([0, 100, 180, 300]), rng.permutation(200).astype(np.int32)
-    wrong = bpr.epoch(x, bounds, user, item, None, dealt, seed=7, rate=0.1, reg=0.01)
+    wrong = bpr.epoch(x, bounds, user, item, None, dealt, candidates=1, seed=7, rate=0.1, reg=0.01)
     dense, sparse = np.zeros((300, 200), np.float32), np.zeros((300, 200), np.float32)
     weights, square = rng.standard_normal((200, 200)).astype(np.float32), random(200, 200, 0.2)
     history.times_dense(x, weights, dense)
@@ -102,11 +102,11 @@ def test_every_pair_is_taken_once_and_no_positive_as_a_negative() -> None:
     x = random(90, 80, 0.2)
     user, item = np.ones((90, 8), np.float32), np.ones((80, 8), np.float32)
     given = (np.array([0, 30, 60, 90]), user, item, None, np.random.default_rng(0).permutation(80).astype(np.int32))
-    assert bpr.epoch(x, *given, seed=1, rate=0.0, reg=0.0) == 0.5
+    assert bpr.epoch(x, *given, candidates=1, seed=1, rate=0.0, reg=0.0) == 0.5
     mine = x[0].indices
     alone = csr_matrix((np.ones(len(mine), np.float32), mine, np.r_[0, np.full(90, len(mine))]), shape=x.shape)
     item[mine] = 100
-    assert bpr.epoch(alone, *given, seed=1, rate=0.0, reg=0.0) < 1e-6
+    assert bpr.epoch(alone, *given, candidates=1, seed=1, rate=0.0, reg=0.0) < 1e-6
 
 
 def test_pieces_make_up_the_whole() -> None:

@@ -213,17 +213,21 @@ def filters(
         typer.Option("--dedup", metavar="first|last|error", help="Which row of a repeated (user, item) stays."),
     ] = None,
     range: Annotated[
-        list[str] | None, typer.Option("--range", metavar="COL=LOW,HIGH", help="Keep rows within; an end may be open.")
+        list[str] | None,
+        typer.Option("--range", metavar="COL=LOW,HIGH", help="Keep rows within; an end may be open, ; begins another."),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="COL=VALUE,…", help="Keep rows that have one of the values.")
     ] = None,
     min_rating: Annotated[
         float | None, typer.Option("--min-rating", metavar="X", help="Keep ratings of at least X.")
     ] = None,
     user_kcore: Annotated[
-        int, typer.Option("--user-kcore", min=0, metavar="N", help="Keep users with N rows or more.")
-    ] = 0,
+        str, typer.Option("--user-kcore", metavar="N|LOW,HIGH", help="Keep users with N rows or more, or so many.")
+    ] = "0",
     item_kcore: Annotated[
-        int, typer.Option("--item-kcore", min=0, metavar="N", help="Keep items with N rows or more.")
-    ] = 0,
+        str, typer.Option("--item-kcore", metavar="N|LOW,HIGH", help="Keep items with N rows or more, or so many.")
+    ] = "0",
 ) -> "Filters":
     """The options that leave rows out; the k-cores to a fixed point."""
     from recli.pipeline.split import Filters
@@ -231,10 +235,29 @@ def filters(
     return Filters(
         dedup=None if dedup is None else choice("--dedup", dedup, ("first", "last", "error")),
         ranges=tuple(range or ()),
+        only=tuple(only or ()),
         min_rating=min_rating,
-        user_kcore=user_kcore,
-        item_kcore=item_kcore,
+        user_kcore=_core("--user-kcore", user_kcore),
+        item_kcore=_core("--item-kcore", item_kcore),
     )
+
+
+def _core(option: str, given: str) -> int | str:
+    """A number of rows, or from how many to how many.
+
+    Raises:
+        RecliError: it is neither (exit 2).
+    """
+    from recli.filters import parse_core
+
+    if given.strip().isdecimal():
+        return int(given)
+    try:
+        parse_core(given)
+    except RecliError as error:
+        hint = "such as 5, or 5,100"
+        raise RecliError(Exit.USAGE, f"{option} takes N or LOW,HIGH, not {given!r}", hint=hint) from error
+    return given
 
 
 def inputs_of(console: Console, given: Sequence[str] | None, output: str | None = None) -> list[Path]:

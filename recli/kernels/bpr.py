@@ -31,6 +31,7 @@ def epoch(
     weight: Doubles | None,
     dealt: Ints,
     *,
+    candidates: int,
     seed: int,
     rate: float,
     reg: float,
@@ -38,14 +39,15 @@ def epoch(
     """A step for each entry of ``events``, in place on ``user`` and ``item``; blocks are as in `strata.epoch`.
 
     The negative item of a pair comes from the item block of the positive one, each as likely as its ``weight`` says, or
-    all alike. Returns the mean over the events of the probability of the wrong order.
+    all alike; of as many ``candidates`` it is the one that scores highest. Returns the mean over the events of the
+    probability of the wrong order.
     """
     width = fixed(user.shape[1])
     own, other = _table(weight, dealt, len(bounds) - 1)
 
     def meet(pairs: Ints, places: slice, state: np.uint64) -> float:
         block = (dealt[places], own[places], other[places], places.start)
-        return _meet(pairs, *block, user, item, state, rate, reg, width)
+        return _meet(pairs, *block, user, item, candidates, state, rate, reg, width)
 
     return strata.epoch(events, bounds, dealt, seed, meet) / len(events.indices)
 
@@ -113,6 +115,14 @@ def _draw(n: int, own: Floats, other: Ints, state: np.uint64) -> np.int64:
 
 
 @part
+def _score(user: Floats, item: Floats, u: int, i: int, fixed: Fixed) -> np.float32:
+    x = np.float32(0)
+    for f in range(_width(fixed)):
+        x += user[u, f] * item[i, f]
+    return x
+
+
+@part
 def _step(
     user: Floats, item: Floats, u: int, i: int, j: int, rate: np.float32, reg: np.float32, fixed: Fixed
 ) -> np.float32:
@@ -130,6 +140,17 @@ def _step(
     return wrong
 
 
+@part
+def _free(u: int, owner: Ints, own: Floats, other: Ints, state: np.uint64) -> tuple[np.int64, np.uint64]:
+    """A place whose item the user has not, -1 if after TRIES there is none; and the state then."""
+    for _ in range(TRIES):
+        state += STEP
+        place = _draw(len(owner), own, other, state)
+        if owner[place] != u:
+            return place, state
+    return np.int64(-1), state
+
+
 @kernel
 def _meet(
     pairs: Ints,
@@ -139,6 +160,7 @@ def _meet(
     low: int,
     user: Floats,
     item: Floats,
+    candidates: int,
     state: np.uint64,
     rate: float,
     reg: float,
@@ -152,10 +174,14 @@ def _meet(
         while ahead < len(pairs) and pairs[ahead, 0] == u:
             owner[pairs[ahead, 1] - low] = u
             ahead += 1
-        for _ in range(TRIES):
-            state += STEP
-            drawn = _draw(len(theirs), own, other, state)
-            if owner[drawn] != u:
-                total += _step(user, item, u, mine, theirs[drawn], np.float32(rate), np.float32(reg), fixed)
+        hardest, highest = np.int64(-1), np.float32(-np.inf)
+        for _ in range(candidates):
+            place, state = _free(u, owner, own, other, state)
+            if place < 0:
                 break
+            score = _score(user, item, u, theirs[place], fixed) if candidates > 1 else np.float32(0)
+            if score > highest:
+                hardest, highest = place, score
+        if hardest >= 0:
+            total += _step(user, item, u, mine, theirs[hardest], np.float32(rate), np.float32(reg), fixed)
     return total

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from recli import filters, sessions, sources, splits
 from recli.errors import Exit, RecliError
+from recli.pipeline.companions import companion
 from recli.pipeline.events import Events, Source, open_events, table_header
 from recli.pipeline.folds import Fold
 from recli.pipeline.step import Output, Product, Step, perform
@@ -40,9 +41,10 @@ class Filters:
 
     dedup: str | None = None
     ranges: Sequence[str] = ()
+    only: Sequence[str] = ()
     min_rating: float | None = None
-    user_kcore: int = 0
-    item_kcore: int = 0
+    user_kcore: int | str = 0
+    item_kcore: int | str = 0
 
     def params(self) -> dict[str, Any]:
         """What of it is not the default."""
@@ -50,15 +52,29 @@ class Filters:
         given = {name: value for name, value in vars(self).items() if value != getattr(plain, name)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
 
-    def apply(self, events: "pl.DataFrame") -> tuple["pl.DataFrame", dict[str, int]]:
-        """The rows that stay, and how many each filter removed."""
+    def apply(self, frame: "pl.DataFrame", events: Events) -> tuple["pl.DataFrame", dict[str, int]]:
+        """The rows of ``frame`` that stay, and how many each filter removed; ``events`` tell whose tables are beside.
+
+        Raises:
+            RecliError: as the filters do; a filter by a table of users or items that is not there (exit 3).
+        """
+
+        def beside(role: str) -> "pl.DataFrame":
+            table = companion(role, events, None)
+            if table is None:
+                hint = f"{role}.… is a column of NAME.{role}, which is looked for there"
+                raise RecliError(Exit.DATA, f"has no table of {role}s beside it", where=events.path, hint=hint)
+            return table.table.frame
+
         return filters.apply(
-            events,
+            frame,
             keep=self.dedup,  # type: ignore[arg-type]  # the filter checks it
             ranges=[filters.parse_range(text) for text in self.ranges],
+            only=[filters.parse_only(text) for text in self.only],
             least=self.min_rating,
-            user=self.user_kcore,
-            item=self.item_kcore,
+            user=filters.parse_core(self.user_kcore),
+            item=filters.parse_core(self.item_kcore),
+            beside=beside,
         )
 
 
@@ -115,7 +131,7 @@ def filter_table(path: Path, source: Source, chosen: Filters, output: Output) ->
 
     def work() -> Product:
         table = events.table
-        frame, removed = chosen.apply(table.frame)
+        frame, removed = chosen.apply(table.frame, events)
         _say_removed(removed, output.note)
         return Product(
             payload=frame, more=_header(table, frame), summary=f"{frame.height:,} of {table.frame.height:,} rows"
@@ -241,7 +257,8 @@ def _filtered(
 ) -> "pl.DataFrame":
     """The rows, of sessions where they are asked for, that pass the filters; what was left out is said."""
     _say_skipped(events.table, output.note)
-    frame, removed = chosen.apply(events.table.frame if within is None else within.cut(events.table.frame))
+    cut = events.table.frame if within is None else within.cut(events.table.frame)
+    frame, removed = chosen.apply(cut, events)
     _say_removed(removed, output.note)
     return frame
 
@@ -259,7 +276,8 @@ def _joined(parts: Mapping[str, Events], chosen: Filters, output: Output) -> Pro
     tables = {part: events.table for part, events in parts.items()}
     labels = pl.concat([pl.repeat(part, len(table.frame), eager=True) for part, table in tables.items()])
     frame = pl.concat([table.frame for table in tables.values()], how="diagonal")
-    frame, removed = chosen.apply(frame.with_columns(labels.cast(splits.LABELS).alias(SPLIT)))
+    labelled = frame.with_columns(labels.cast(splits.LABELS).alias(SPLIT))
+    frame, removed = chosen.apply(labelled, next(iter(parts.values())))
     _say_removed(removed, output.note)
     first = next(iter(tables.values()))
     return _materialise(first, frame.drop(SPLIT), splits.Ids.of(frame), frame[SPLIT], output)

@@ -183,8 +183,8 @@ def test_nothing_is_done_where_a_later_section_is_wrong(recli: Runner, folder: P
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ("split: {user-kcore: many}", "user-kcore takes a whole number, not 'many'"),
-        ("split: {user-kcore: -1}", "user-kcore is -1, below 0"),
+        ("split: {user-kcore: many}", "--user-kcore takes N or LOW,HIGH, not 'many'"),
+        ("split: {user-kcore: -1}", "--user-kcore takes N or LOW,HIGH, not '-1'"),
         ("evaluate: {allow-seen: 3}", "allow-seen takes true or false, not 3"),
         ("split: {strategy: ration}", "--strategy cannot be 'ration'"),
     ],

@@ -82,8 +82,42 @@ def test_popular_items_are_negatives_more_often() -> None:
         user, item = np.ones((64, 4), np.float32), np.zeros((n, 4), np.float32)
         dealt = np.random.default_rng(seed).permutation(n).astype(np.int32)
         bpr.epoch(
-            events, np.linspace(0, 64, 9).astype(np.int64), user, item, weight, dealt, seed=seed, rate=1.0, reg=0.0
+            events,
+            np.linspace(0, 64, 9).astype(np.int64),
+            user,
+            item,
+            weight,
+            dealt,
+            candidates=1,
+            seed=seed,
+            rate=1.0,
+            reg=0.0,
         )
         moved += (item < 0).any(1)
     popular, others = moved[70::10].sum(), moved[64:].sum() - moved[70::10].sum()
     assert 0.8 < popular / others < 1.25  # a tenth of the items, of nine times the weight: as often as all others
+
+
+def test_of_the_candidates_the_one_that_scores_highest_is_the_negative() -> None:
+    """Each user's own item scores 1 and item j of the n others j / n: of c candidates the highest is met.
+
+    At learning rate 0 nothing moves, and the mean of s(-x) tells what was met.
+    """
+    n, users, c = 400, 2000, 7
+    events = csr_matrix((np.ones(users, np.float32), np.full(users, n), np.arange(users + 1)), shape=(users, n + 1))
+    user, item = np.ones((users, 4), np.float32), np.zeros((n + 1, 4), np.float32)
+    item[:, 0] = np.arange(n + 1) / n
+    dealt = np.random.default_rng(3).permutation(n + 1).astype(np.int32)
+    given = (events, np.array([0, users]), user, item, None, dealt)
+    met = np.mean([bpr.epoch(*given, candidates=c, seed=seed, rate=0.0, reg=0.0) for seed in range(3)])
+    wrong, share = 1 / (1 + np.exp(1 - np.arange(n) / n)), np.arange(n + 1) / n
+    expected = (np.diff(share**c) * wrong).sum()
+    assert abs(met - expected) < 0.001
+    assert expected - wrong.mean() > 0.05  # what any one of them would give
+
+
+def test_hard_negatives_are_of_any_number_of_threads() -> None:
+    data = groups(300, 500, 9000)
+    how = {"embedding_size": 8, "epochs": 3, "neg_dynamic": True, "neg_candidate_num": 5}
+    one, two = (BPR(**how).fit(data, Run(threads=n)) for n in (1, 2))
+    assert one.item.tobytes() == two.item.tobytes()

@@ -29,7 +29,9 @@ class BPR:
     to zero in equal steps; and the order of the steps is stratified (see `recli.kernels.strata`), which makes threads
     safe and the result the same for any number of them. With ``popularity`` the negatives are drawn by the number of an
     item's users to the power of neg_exponent, as in Rendle & Freudenthaler 2014, "Improving pairwise learning for item
-    recommendation from implicit feedback" (WSDM), §3.
+    recommendation from implicit feedback" (WSDM), §3. With ``neg_dynamic`` the negative is that of neg_candidate_num
+    that scores highest: Zhang et al. 2013, "Optimizing top-n collaborative filtering via dynamic negative item
+    sampling" (SIGIR), §3.
     """
 
     takes: ClassVar = ("start",)
@@ -40,6 +42,8 @@ class BPR:
     reg_weight: float = param(0.02, "regularisation of the rows in each step", least=0)
     neg_sampling: str = param("uniform", "how negatives are drawn", one_of=("uniform", "popularity"))
     neg_exponent: float = param(0.75, "popularity: the power of an item's users that it is drawn by", least=0)
+    neg_dynamic: bool = param(False, "of candidates that are drawn, take the one that scores highest")
+    neg_candidate_num: int = param(8, "dynamic: candidates of a negative", least=1)
 
     def fit(self, data: Interactions, run: Run) -> Folding:
         """Epochs of steps."""
@@ -56,12 +60,13 @@ class BPR:
         popular = self.neg_sampling == "popularity"
         weight = data.popularity.astype(np.float64) ** self.neg_exponent if popular else None
         given = (matrix, strata.user_blocks(matrix), user, item, weight)
+        candidates = self.neg_candidate_num if self.neg_dynamic else 1
         with threads(run.threads):
             for epoch in range(self.epochs):
                 rate = self.learning_rate * (1 - epoch / self.epochs)
                 dealt = rng.permutation(data.n_items).astype(np.int32)
                 seed = int(rng.integers(2**62))
-                wrong = bpr.epoch(*given, dealt, seed=seed, rate=rate, reg=self.reg_weight)
+                wrong = bpr.epoch(*given, dealt, candidates=candidates, seed=seed, rate=rate, reg=self.reg_weight)
                 if not np.isfinite(wrong):
                     raise _diverged(epoch, self.learning_rate)
                 run.progress(epoch + 1, self.epochs, f"wrong order {wrong:.4f}")

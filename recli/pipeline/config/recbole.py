@@ -15,7 +15,7 @@ from recli.pipeline.config import keys, rows
 from recli.pipeline.config.document import Document, text
 from recli.pipeline.config.plan import Plan
 
-FILTERS = ("dedup", "range", "user_kcore", "item_kcore")
+FILTERS = ("dedup", "range", "only", "user_kcore", "item_kcore")
 NEGATIVES = {
     "distribution": "neg_sampling",
     "sample_num": "train_neg_sample_num",
@@ -69,12 +69,12 @@ def plan(document: Document, options: Mapping[str, Collection[str]]) -> Plan:
     chosen = _model(config)
     task = chosen.task
     eval_args = _eval_args(config, task)
-    split = rows.split(config, eval_args)
+    stem = rows.dataset(config)
+    split = rows.split(config, eval_args, stem)
     evaluate = _evaluate(config, task, eval_args)
     train = _train(config, chosen, options["train"], eval_args)
     if evaluate.get("allow_seen") and "valid_metric" in train:
         train["allow_seen"] = True
-    stem = rows.dataset(config)
     source = rows.source(config, stem)
     given = rows.given_parts(config, stem)
     if given and any(name in split for name in FILTERS):

@@ -1,5 +1,6 @@
 """RecBole's keys of the data: where they are, how they are read, which rows stay, and which are train, valid, test."""
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recli.errors import Exit, RecliError, nearest
+from recli.filters import parse_spans
 from recli.pipeline.config.document import text
 from recli.schema import PARTS
 
@@ -66,9 +68,9 @@ def given_parts(config: "Config", stem: Path) -> dict[str, Any]:
     return {"strategy": "given", **files}
 
 
-def split(config: "Config", eval_args: Mapping[str, Any]) -> dict[str, Any]:
+def split(config: "Config", eval_args: Mapping[str, Any], stem: Path) -> dict[str, Any]:
     """The options of split: RecBole's filters in its order, and its very draw."""
-    return {**_filters(config), **_strategy(config, eval_args)}
+    return {**_filters(config, stem), **_strategy(config, eval_args)}
 
 
 def has_valid(eval_args: Mapping[str, Any]) -> bool:
@@ -128,22 +130,28 @@ def _check_load_col(config: "Config", stem: Path, sep: str) -> None:
         raise config.error(
             "load_col", "load_col names columns by file", "such as load_col: {inter: [user_id, item_id]}"
         )
-    columns = loaded.get("inter")
-    files = [stem.with_name(f"{stem.name}.inter{ending}") for ending in ENDINGS[:-1]]
-    file = next((file for file in files if file.is_file()), None)
-    if columns in (None, "*") or file is None:
+    columns, there = loaded.get("inter"), _columns(stem, "inter", sep)
+    if columns in (None, "*") or not there:
         return
-    from recli.sources.names import first_line
-    from recli.sources.streams import file_input
-
-    there = [cell.partition(":")[0] for cell in first_line(file_input(file)).split(sep)]
     for name in columns:
         if text(name) not in there:
             hint = nearest(text(name), there)
-            raise config.error("load_col", f"{file} has no column {text(name)!r}", hint)
+            raise config.error("load_col", f"{stem.name}.inter has no column {text(name)!r}", hint)
 
 
-def _filters(config: "Config") -> dict[str, Any]:
+def _columns(stem: Path, kind: str, sep: str) -> list[str]:
+    """The names in the first line of one of the data set's text files; none where it is not there."""
+    files = [stem.with_name(f"{stem.name}.{kind}{ending}") for ending in ENDINGS[:-1]]
+    file = next((file for file in files if file.is_file()), None)
+    if file is None:
+        return []
+    from recli.sources.names import first_line
+    from recli.sources.streams import file_input
+
+    return [cell.partition(":")[0] for cell in first_line(file_input(file)).split(sep)]
+
+
+def _filters(config: "Config", stem: Path) -> dict[str, Any]:
     """Duplicates, ranges of values and the k-core."""
     found: dict[str, Any] = {}
     dedup = config.take("rm_dup_inter")
@@ -154,19 +162,21 @@ def _filters(config: "Config") -> dict[str, Any]:
         columns = loaded.get("inter") if isinstance(loaded, Mapping) else None
         if isinstance(columns, list | tuple) and time not in columns:
             config.warn("rm_dup_inter", f"goes by {time} where the file has it, though load_col leaves it out")
-    ranges = [_range(config, text(name), value) for name, value in _mapping(config, "val_interval").items()]
-    if any(ranges):
-        found["range"] = [one for one in ranges if one]
+    for name, value in _mapping(config, "val_interval").items():
+        words = isinstance(value, list | tuple)
+        of = _owned(config, stem, text(name))
+        values = json.dumps([text(one) for one in value]) if words else _spans(config, "val_interval", text(value))
+        found.setdefault("only" if words else "range", []).append(f"{of}={values}")
     for name, option in (("user_inter_num_interval", "user_kcore"), ("item_inter_num_interval", "item_kcore")):
-        value = config.take(name)
-        if value is None:
+        given = config.take(name)
+        if given is None:
             continue
-        low, high = _interval(config, name, text(value))
-        least = math.floor(low) + 1 if text(value).strip().startswith("(") else math.ceil(low)
-        if least > 1:
-            found[option] = least
-        if math.isfinite(high):
-            config.warn(name, f"is carried out from {least} up: an upper end is ignored, as no filter here has one")
+        spans = _spans(config, name, text(given))
+        [(low, high), *others] = parse_spans(spans)
+        if others or high < math.inf:
+            found[option] = spans
+        elif low > 1:
+            found[option] = math.ceil(low)
     return found
 
 
@@ -179,32 +189,35 @@ def _mapping(config: "Config", name: str) -> Mapping[str, Any]:
     return given
 
 
-def _range(config: "Config", name: str, value: Any) -> str | None:
-    """``rating: "[3,inf)"`` as ``rating=3.0,inf``; an open end is the next number of 64 bits."""
-    if isinstance(value, list | tuple):
-        config.warn("val_interval", f"of {name} is ignored: rows are filtered by ranges of numbers, not by words")
-        return None
-    if ";" in text(value):
-        config.warn("val_interval", f"of {name} is ignored: rows are filtered by one range of a column, not by several")
-        return None
-    low, high = _interval(config, "val_interval", text(value))
-    opening, closing = text(value).strip()[0], text(value).strip()[-1]
-    if opening == "(" and math.isfinite(low):
-        low = math.nextafter(low, math.inf)
-    if closing == ")" and math.isfinite(high):
-        high = math.nextafter(high, -math.inf)
-    return f"{column(config, name)}={low!r},{high!r}"
+def _owned(config: "Config", stem: Path, name: str) -> str:
+    """A column as --range and --only name it: where the interactions have it not, that of their users or items."""
+    sep = config.take("field_separator", "\t")
+    if name not in _columns(stem, "inter", sep):
+        for role in ("user", "item"):
+            if name in _columns(stem, role, sep) and not leaves_out(config, role):
+                return f"{role}.{name}"
+    return column(config, name)
 
 
-def _interval(config: "Config", name: str, given: str) -> tuple[float, float]:
-    match = _INTERVAL.fullmatch(given)
-    try:
-        if match is None:
-            raise ValueError
-        return float(match[2]), float(match[3])
-    except ValueError:
-        hint = "such as [5,inf), (0,5] or [1,3]"
-        raise config.error(name, f"{given!r} is no interval", hint) from None
+def _spans(config: "Config", name: str, given: str) -> str:
+    """``[3,inf)`` as ``3.0,inf``, several with ``;`` between; an open end is the next number of 64 bits."""
+    found = []
+    for span in given.split(";"):
+        match = _INTERVAL.fullmatch(span)
+        try:
+            low, high = (float(match[2]), float(match[3])) if match else (math.nan, math.nan)
+        except ValueError:
+            low = high = math.nan
+        if match is None or math.isnan(low) or math.isnan(high):
+            raise config.error(name, f"{span!r} is no interval", "such as [5,inf), (0,5] or [1,3];[5,9]")
+        if match[1] == "(" and math.isfinite(low):
+            low = math.nextafter(low, math.inf)
+        if match[4] == ")" and math.isfinite(high):
+            high = math.nextafter(high, -math.inf)
+        if low > high:
+            raise config.error(name, f"nothing lies in {span!r}", "the lower end comes first")
+        found.append(f"{low!r},{high!r}")
+    return ";".join(found)
 
 
 def _strategy(config: "Config", eval_args: Mapping[str, Any]) -> dict[str, Any]:
