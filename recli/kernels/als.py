@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from llvmlite.binding import get_host_cpu_features
 
 from recli.kernels import aligned, axes, fixed, kernel, part, spread
 from recli.kernels.vector import dot, each, fetch, load, plus, store, times
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     Fixed = NDArray[np.void]
 
 GROUP = 4  # events that are taken at a time
+SOME = 32  # events whose y the first cache holds beside the rest
 AHEAD = 256  # events of the next row that are fetched while a row is worked on
+WIDE = bool(get_host_cpu_features().get("avx512f"))
 TINY = 1e-20  # a squared residual that is as good as none
 
 
@@ -79,6 +82,7 @@ class _System(NamedTuple):
     places: Places  # of the events' y
     extra: Floats  # their e
     target: Floats  # their 1 + e
+    weight: Floats  # (SOME,), to be written on
 
 
 @part
@@ -96,7 +100,7 @@ def _fill(codes: Ints, events: Floats, places: Places, extra: Floats, target: Fl
 @part
 def _image(system: _System, x: Vector, less: np.float32, fixed: Fixed) -> Vector:
     """(diagonal + sum of e y y') x - less × sum of (1 + e) y; four y at a time, to hide latency."""
-    diagonal, theirs, places, extra, target = system
+    diagonal, theirs, places, extra, target, _ = system
     out: Vector = each(diagonal, x)
     for at in range(0, len(places), GROUP):
         p, q = load(theirs, places[at], fixed), load(theirs, places[at + 1], fixed)
@@ -110,14 +114,33 @@ def _image(system: _System, x: Vector, less: np.float32, fixed: Fixed) -> Vector
 
 
 @part
+def _image_narrow(system: _System, x: Vector, less: np.float32, fixed: Fixed) -> Vector:
+    """The same where registers hold no four y: the products of some of them first, and then their sum."""
+    diagonal, theirs, places, extra, target, weight = system
+    out: Vector = each(diagonal, x)
+    for start in range(0, len(places), SOME):
+        stop = min(start + SOME, len(places))
+        for at in range(start, stop):
+            weight[at - start] = extra[at] * dot(load(theirs, places[at], fixed), x) - less * target[at]
+        for at in range(start, stop):
+            out = plus(out, weight[at - start], load(theirs, places[at], fixed))
+    return out
+
+
+@part
+def _times(system: _System, x: Vector, less: np.float32, fixed: Fixed) -> Vector:
+    return _image(system, x, less, fixed) if WIDE else _image_narrow(system, x, less, fixed)
+
+
+@part
 def _descend(system: _System, x: Vector, steps: int, fixed: Fixed) -> Vector:
     """``steps`` of the method of conjugate gradients from ``x``."""
-    residual = times(np.float32(-1), _image(system, x, np.float32(1), fixed))
+    residual = times(np.float32(-1), _times(system, x, np.float32(1), fixed))
     direction, size = residual, dot(residual, residual)
     for _ in range(steps):
         if size < TINY:
             break
-        image = _image(system, direction, np.float32(0), fixed)
+        image = _times(system, direction, np.float32(0), fixed)
         step, before = size / dot(direction, image), size
         x, residual = plus(x, step, direction), plus(residual, -step, image)
         size = dot(residual, residual)
@@ -145,6 +168,7 @@ def _conjugate_gradient(
         longest = max(longest, indptr[row + 1] - indptr[row])
     places = np.empty(longest + GROUP, np.uint64)
     extra, target = np.empty(longest + GROUP, np.float32), np.empty(longest + GROUP, np.float32)
+    weight = np.empty(SOME, np.float32)
     for row in range(start, stop):
         low, high = indptr[row], indptr[row + 1]
         if row + 1 < stop:
@@ -152,7 +176,7 @@ def _conjugate_gradient(
                 fetch(theirs, codes[at], fixed)
         n = _fill(codes[low:high], events[low:high], places, extra, target)
         own = plus(load(diagonal, 0, fixed), more[row], load(diagonal, 1, fixed))
-        system = _System(own, theirs, places[:n], extra[:n], target[:n])
+        system = _System(own, theirs, places[:n], extra[:n], target[:n], weight)
         store(ours, row, _descend(system, load(ours, row, fixed), steps, fixed))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from llvmlite.binding import get_host_cpu_features
 
 from recli.kernels import aligned, fixed, kernel, part, spread
 from recli.kernels.vector import above, load, lowest, plus, store, zeros
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     Csr = tuple[Ints, NDArray[np.integer], Floats]  # indptr, indices, data; without data where all of it is 1
 
 BLOCK = 64  # scores compared with the worst of the list at once; a block with none above it is skipped
-TILE = 32  # items whose products with a user are two registers
-EIGHT = 8  # users whose products with a tile all registers hold
+TILE = 32  # items whose products with a user are two registers of AVX-512
+EIGHT = 8  # users whose products with a tile all of its 32 registers hold
+WIDE = bool(get_host_cpu_features().get("avx512f"))
 PANEL = 1 << 19  # bytes of items that a processor's second cache holds beside the rest
 GROUPS = 16  # eights of users that a panel is kept for
 SHORT = 1 << 16  # codes that two bytes hold
@@ -79,7 +81,7 @@ def top_k_products(
     filled = np.zeros((eights * EIGHT, width), np.float32)
     filled[:rows] = users
     sound = np.ones(rows, np.bool_)
-    given = (filled, *tiles, indptr, seen, codes, best, sound, fixed(TILE))
+    given = (filled, *tiles, indptr, seen, codes, best, sound, fixed(TILE), fixed(TILE // 2))
     spread(lambda start, stop: _top_k_products(*given, start, stop), eights)
     return sound
 
@@ -230,6 +232,23 @@ def _multiply(users: Floats, at: int, items: Floats, tile: int, found: Floats, f
 
 
 @part
+def _multiply_quarters(users: Floats, at: int, items: Floats, tile: int, found: Floats, half: Fixed) -> None:
+    """The same by four users and half a tile, which is what 16 registers of 8 numbers hold."""
+    width = users.shape[1]
+    for side in range(2):
+        for r in range(0, EIGHT, 4):
+            a = b = c = d = zeros(half)
+            for f in range(width):
+                item = load(items, 2 * (tile * width + f) + side, half)
+                a, b = plus(a, users[at + r, f], item), plus(b, users[at + r + 1, f], item)
+                c, d = plus(c, users[at + r + 2, f], item), plus(d, users[at + r + 3, f], item)
+            store(found, 2 * r + side, a)
+            store(found, 2 * r + 2 + side, b)
+            store(found, 2 * r + 4 + side, c)
+            store(found, 2 * r + 6 + side, d)
+
+
+@part
 def _by_panel(indptr: Longs, seen: Ints, low: int, high: int, span: int, ends: Longs, had: Ints) -> None:
     """What the users from ``low`` to ``high`` have seen, by panels of ``span`` items, counted without comparing.
 
@@ -276,6 +295,7 @@ def _top_k_products(
     best: Floats,
     sound: NDArray[np.bool_],
     fixed: Fixed,
+    half: Fixed,
     start: int,
     stop: int,
 ) -> None:
@@ -297,7 +317,10 @@ def _top_k_products(
             for eight in range(group, group_stop):
                 own = eight * EIGHT
                 for tile in range(first, min(first + panel, tiles)):
-                    _multiply(users, own, items, tile, found, fixed)
+                    if WIDE:
+                        _multiply(users, own, items, tile, found, fixed)
+                    else:
+                        _multiply_quarters(users, own, items, tile, found, half)
                     for r in range(own, min(own + EIGHT, rows)):
                         scores = plus(load(found, r - own, fixed), np.float32(1), load(bias, tile, fixed))
                         bits = above(scores, best[r, 0]) & ~masks[r - low, tile - first]

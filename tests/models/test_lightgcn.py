@@ -52,3 +52,17 @@ def test_negatives_that_are_many_hard_and_popular_are_learned_from_too() -> None
     scores = configure(catalog.resolve("lightgcn").cls, how).fit(tiny(), Run()).score(tiny().queries())
     taken = tiny().matrix.toarray() > 0
     assert scores[taken].mean() > scores[~taken].mean()
+
+
+def test_squares_of_the_lengths_pull_a_row_by_itself() -> None:
+    """One step of all examples: half the square of a row's length has the row for its gradient, once an example."""
+    data, rate, reg = tiny(), 0.5, 3.0
+    how = {"n_layers": 0, "learner": "sgd", "epochs": 1, "train_batch_size": 10**6, "require_pow": True}
+
+    def users(**more: float) -> np.ndarray:
+        fitted = configure(catalog.resolve("lightgcn").cls, {**how, "learning_rate": rate, **more}).fit(data, Run())
+        return fitted.user.astype(float)
+
+    start, without, pulled = users(learning_rate=1e-12), users(reg_weight=0.0), users(reg_weight=reg)
+    examples = np.diff(data.matrix.indptr)[:, None]
+    np.testing.assert_allclose(without - pulled, rate * reg * examples * start / examples.sum(), rtol=1e-4, atol=1e-6)

@@ -26,8 +26,8 @@ class LightGCN(Ranked):
     E' = D^-1/2 A D^-1/2 E for each layer, their mean (eq. 4 with equal weights), trained by BPR (eq. 15) if no
     other ``loss`` is asked for. Without layers it is matrix factorisation.
 
-    Deviations, RecBole's: the regularisation is the sum of the lengths, not of their squares, of the batch's users',
-    items' and negatives' rows, over the number of its examples.
+    Deviations, RecBole's: the regularisation is the sum of the lengths, not of their squares (which ``require_pow``
+    takes), of the batch's users', items' and negatives' rows, over the number of its examples.
 
     In the beginning all rows are smoothed into nearly the same, and a metric may stand still for tens of epochs before
     it rises. With few events a patience of 10 may stop there, far below what ``--patience 60`` comes to: RecBole's
@@ -37,6 +37,7 @@ class LightGCN(Ranked):
     embedding_size: int = param(64, "numbers in the row of a user or an item", least=1)
     n_layers: int = param(2, "steps of the graph", least=0)
     reg_weight: float = param(1e-5, "regularisation of the rows", least=0)
+    require_pow: bool = param(False, "regularise by half the squares of the lengths, as the paper does")
 
     def fit(self, data: Interactions, run: Run) -> Folding:
         """Steps on events and negatives, the whole graph in each.
@@ -79,7 +80,9 @@ class LightGCN(Ranked):
                 value, negative = ranked(take(users, user), item, drawn, lambda codes: take(items, codes))
                 if self.reg_weight:
                     own = take(table["user"], user), take(table["item"], item), take(table["item"], negative)
-                    value = value + self.reg_weight * torch.stack([part.norm() for part in own]).sum() / len(user)
+                    lengths = torch.stack([part.norm() for part in own])
+                    size = lengths.square().sum() / 2 if self.require_pow else lengths.sum()
+                    value = value + self.reg_weight * size / len(user)
                 return value
 
             def scorer() -> Folding:
