@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from llvmlite.binding import get_host_cpu_features
 
 from recli.kernels import aligned, axes, fixed, kernel, part, spread
-from recli.kernels.vector import dot, each, fetch, load, plus, store, times
+from recli.kernels.vector import WIDE, dot, each, fetch, load, plus, store, times
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 GROUP = 4  # events that are taken at a time
 SOME = 32  # events whose y the first cache holds beside the rest
 AHEAD = 256  # events of the next row that are fetched while a row is worked on
-WIDE = bool(get_host_cpu_features().get("avx512f"))
 TINY = 1e-20  # a squared residual that is as good as none
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from llvmlite.binding import get_host_cpu_features
 
 from recli.kernels import aligned, fixed, kernel, part, spread
-from recli.kernels.vector import load, plus, store, zeros
+from recli.kernels.vector import WIDE, load, plus, store, zeros
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 CHUNK, CHUNKS = 4096, 64  # rows that are summed up in single precision, and about how many such sums, at most
 BLOCK = 16  # numbers of a row, of which four are half of the registers of a processor without AVX-512
 NEAR = 64  # rows that the first cache holds
-WIDE = bool(get_host_cpu_features().get("avx512f"))
 SWEEPS = 40  # far more than it takes
 CLOSE = 1e-9  # the cosine of two rows that are as good as at right angles
 

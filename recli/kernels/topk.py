@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from llvmlite.binding import get_host_cpu_features
 
 from recli.kernels import aligned, fixed, kernel, part, spread
-from recli.kernels.vector import above, load, lowest, plus, store, zeros
+from recli.kernels.vector import WIDE, above, load, lowest, plus, store, zeros
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 BLOCK = 64  # scores compared with the worst of the list at once; a block with none above it is skipped
 TILE = 32  # items whose products with a user are two registers of AVX-512
 EIGHT = 8  # users whose products with a tile all of its 32 registers hold
-WIDE = bool(get_host_cpu_features().get("avx512f"))
 PANEL = 1 << 19  # bytes of items that a processor's second cache holds beside the rest
 GROUPS = 16  # eights of users that a panel is kept for
 SHORT = 1 << 16  # codes that two bytes hold
@@ -211,8 +209,17 @@ def _top_k(
 
 
 @part
-def _multiply(users: Floats, at: int, items: Floats, tile: int, found: Floats, fixed: Fixed) -> None:
+def _multiply(users: Floats, at: int, items: Floats, tile: int, found: Floats, fixed: Fixed, half: Fixed) -> None:
     """``found`` (8, 32): the products of eight users from ``at`` on with the items of a tile."""
+    if WIDE:
+        _multiply_whole(users, at, items, tile, found, fixed)
+    else:
+        _multiply_quarters(users, at, items, tile, found, half)
+
+
+@part
+def _multiply_whole(users: Floats, at: int, items: Floats, tile: int, found: Floats, fixed: Fixed) -> None:
+    """The same by all of them at once."""
     width = users.shape[1]
     a = b = c = d = e = g = h = i = zeros(fixed)
     for f in range(width):
@@ -317,10 +324,7 @@ def _top_k_products(
             for eight in range(group, group_stop):
                 own = eight * EIGHT
                 for tile in range(first, min(first + panel, tiles)):
-                    if WIDE:
-                        _multiply(users, own, items, tile, found, fixed)
-                    else:
-                        _multiply_quarters(users, own, items, tile, found, half)
+                    _multiply(users, own, items, tile, found, fixed, half)
                     for r in range(own, min(own + EIGHT, rows)):
                         scores = plus(load(found, r - own, fixed), np.float32(1), load(bias, tile, fixed))
                         bits = above(scores, best[r, 0]) & ~masks[r - low, tile - first]

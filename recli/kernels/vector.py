@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba.core import cgutils, types
 from numba.extending import intrinsic, models, register_model
 from numba.np.arrayobj import make_array
@@ -19,6 +20,7 @@ FLOAT, WORD, INDEX = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 FAST = ("reassoc", "contract")  # a sum may be taken in another order
 LANES = 16  # of a register, at most
 LINE = 16  # floats in a line of the cache
+WIDE = bool(get_host_cpu_features().get("avx512f"))  # 32 registers of 16 floats; else most have 16 of 8
 Code = tuple[Any, Callable[..., Any]]
 
 
