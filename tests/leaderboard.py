@@ -1,11 +1,11 @@
 """docs/leaderboard.md: every model of the catalog at its defaults, under the protocol of its task.
 
-    python tests/leaderboard.py [--data FOLDER] [--work FOLDER] [--models bpr,ease] [--jobs 2]
+    python tests/leaderboard.py [--data FOLDER] [--work FOLDER] [--tasks ranking] [--models bpr,ease] [--jobs 2]
 
 It runs the commands themselves, so many processes at once, each with one thread, and keeps their files in the work
 folder: what is up to date there is not done again. A model whose figures are the same for two seeds is not run with a
-third. A model that fails is named, and nothing is written. The data are not part of the repository: FOLDER is
-MovieLens-100K as RecBole's atomic files, ml-100k.inter and ml-100k.item.
+third. A model that fails is named, and nothing is written. With --tasks the tables of the others stay. The data are
+not part of the repository: FOLDER is MovieLens-100K as RecBole's atomic files, ml-100k.inter and ml-100k.item.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class Protocol:
     make: tuple[str, ...]
     metrics: tuple[str, ...]
     about: str
+    beside: tuple[str, ...] = ()  # models of another task that are held to it too
 
 
 # A task that is not here has no table yet.
@@ -56,6 +57,15 @@ PROTOCOLS: Mapping[str, Protocol] = {
         metrics=("ndcg@10", "recall@10", "mrr@10"),
         about="MovieLens-100K, RecBole's own rows (8:1:1 by user, at random, seed 2020), test part: lists of ten, of\n"
         "all items but those that the user has in train or valid.",
+    ),
+    "sequential": Protocol(
+        source="ml-100k.inter",
+        split=("--strategy", "leave-one-out"),
+        make=("recommend", "-k", "10"),
+        metrics=("ndcg@10", "recall@10", "mrr@10"),
+        about="MovieLens-100K, the last event of a user for test and the one before for valid: lists of ten, of all\n"
+        "items but those that the user has in train or valid. `itemknn` knows no order.",
+        beside=("itemknn",),
     ),
 }
 ABOUT = """\
@@ -203,10 +213,10 @@ def board(data: Path, work: Path, task: str, models: Sequence[str], jobs: int) -
 
 
 def models_of(task: str) -> list[str]:
-    """The catalog's models of a task, networks, which take the longest, first."""
+    """The catalog's models of a task and those held to it too; networks, which take the longest, first."""
     from recli.models import catalog
 
-    named = [name for name, entry in CATALOG.items() if entry.task == task]
+    named = [*(name for name, entry in CATALOG.items() if entry.task == task), *PROTOCOLS[task].beside]
     return sorted(named, key=lambda name: "training" not in getattr(catalog.resolve(name).cls, "takes", ()))
 
 
@@ -214,6 +224,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--work", type=Path, default=ROOT / ".leaderboard")
+    parser.add_argument("--tasks", default=",".join(PROTOCOLS), help="the tables to make")
     parser.add_argument("--models", help="only print these; nothing is written")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     asked = parser.parse_args()
@@ -223,19 +234,25 @@ def main() -> None:
                 f"leaderboard: no {protocol.source} in {asked.data}, and MovieLens-100K is not part of this "
                 "repository: --data names a folder that has it, as RecBole's atomic files"
             )
-    parts = [ABOUT]
-    for task in PROTOCOLS:
+    tables = {} if asked.models or not BOARD.exists() else tables_of(BOARD.read_text())
+    for task in asked.tasks.split(","):
         named = [name for name in models_of(task) if not asked.models or name in asked.models.split(",")]
         try:
-            parts.append(table(task, board(asked.data, asked.work, task, named, asked.jobs)))
+            tables[task] = table(task, board(asked.data, asked.work, task, named, asked.jobs))
         except RuntimeError as error:
             sys.exit(f"leaderboard: {error}")
-    page = "\n\n".join(parts) + "\n"
+    page = "\n\n".join([ABOUT, *(tables[task] for task in PROTOCOLS if task in tables)]) + "\n"
     if asked.models:
         print(page)
     else:
         BOARD.parent.mkdir(exist_ok=True)
         BOARD.write_text(page)
+
+
+def tables_of(page: str) -> dict[str, str]:
+    """The tables of a page that was made before, by their tasks."""
+    parts = [part.strip() for part in page.split("\n## ")[1:]]
+    return {part.partition("\n")[0].lower(): f"## {part}" for part in parts}
 
 
 if __name__ == "__main__":
