@@ -75,6 +75,7 @@ class Training:
             raise RecliError(Exit.USAGE, "networks need torch", hint="pip install 'recli[torch]'") from error
 
 
+HOW_LONG = ("time_budget", "patience")  # of a training that goes on, these may be others: what was done is the same
 DEFAULTS = {"valid_metric": VALID_METRIC, "patience": 10, "eval_every": 1}
 
 
@@ -166,7 +167,7 @@ class CheckpointFile:
         if path.exists() and not output.overwrite and (found is None or found.header.kind != "checkpoint"):
             hint = "--overwrite replaces it, --checkpoint names another file"
             raise RecliError(Exit.USAGE, "is there already, and is no checkpoint", where=path, hint=hint)
-        params = {name: value for name, value in params.items() if name != "time_budget"}
+        params = {name: value for name, value in params.items() if name not in HOW_LONG}
         every, resume = training.checkpoint_every or 1, bool(training.resume)
         return cls(path=path, every=every, resume=resume, params=params, inputs=inputs, note=output.note)
 
@@ -202,7 +203,11 @@ class CheckpointFile:
         """Refuse the checkpoint of another training."""
         ours = {**self.params, "recli": __version__, "torch": version("torch")}
         ours |= {f"the {item.role}": item.sha256[:12] for item in self.inputs}
-        theirs = {**header.params, "recli": header.recli, "torch": header.more.get("torch")}
+        theirs = {
+            **{name: value for name, value in header.params.items() if name not in HOW_LONG},
+            "recli": header.recli,
+            "torch": header.more.get("torch"),
+        }
         theirs |= {f"the {parent.role}": parent.sha256[:12] for parent in header.parents}
         absent = "nothing"
         differences = [

@@ -47,7 +47,7 @@ def train(
     state = _begin(how, run, network)
     begun, first, over = time.perf_counter(), state.epoch, False
     with _listening(run) as asked:
-        while state.epoch < how.epochs and not (state.stopped or over):
+        while state.epoch < how.epochs and state.misses < run.patience and not over:
             speed = _set_rate(how, state)
             network.train()
             for batch in _rest(state, batches):
@@ -63,10 +63,11 @@ def train(
             if run.validate and (state.epoch % run.eval_every == 0 or state.epoch == how.epochs or over):
                 network.eval()
                 values["valid"] = run.validate(scorer())
-                _judge(state, values["valid"], run.patience)
+                _judge(state, values["valid"])
             run.log(state.epoch, values)
             run.progress(state.epoch, how.epochs, _line(values, state, begun, how.epochs, first))
-            if asked or (run.checkpoint and state.epoch % run.checkpoint.every == 0 and not over):
+            ends = state.epoch == how.epochs or state.misses >= run.patience
+            if asked or (run.checkpoint and (ends or state.epoch % run.checkpoint.every == 0) and not over):
                 _save(run, state, asked)
     return _finish(run, state, scorer)
 
@@ -131,14 +132,13 @@ def _mean_loss(state: State, speed: float) -> float:
     return float(losses.double().mean())
 
 
-def _judge(state: State, value: float, patience: int) -> None:
+def _judge(state: State, value: float) -> None:
     """Keep the network's numbers if they are the best so far, else count a miss. A tie is no improvement."""
     if state.best is None or value > state.best:
         state.best, state.best_epoch, state.misses = value, state.epoch, 0
         state.best_weights = {name: tensor.detach().clone() for name, tensor in state.network.state_dict().items()}
     else:
         state.misses += 1
-    state.stopped |= state.misses >= patience
 
 
 def _line(values: dict[str, float], state: State, begun: float, epochs: int, first: int) -> str:

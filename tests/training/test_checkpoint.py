@@ -54,6 +54,21 @@ def test_going_on_equals_never_stopping(learner: str, stop: int) -> None:
     assert {name: array.tobytes() for name, array in rest.items()} == {n: a.tobytes() for n, a in whole.items()}
 
 
+def test_with_more_patience_it_goes_on_from_where_it_had_lost_it() -> None:
+    model = configure(catalog.resolve("neumf").cls, {"epochs": 7, "train_batch_size": 100})
+
+    def worse_and_worse(scorer: Any) -> float:
+        return -validate(scorer)
+
+    whole = store.pack(model.fit(tiny(), Run(validate=worse_and_worse, patience=100)))[0]
+    kept = Kept(every=100)
+    model.fit(tiny(), Run(validate=worse_and_worse, patience=2, checkpoint=kept))
+    assert [epoch for epoch, _ in kept.savings] != [7]  # the last epoch done is written, though every is 100
+    rest = store.pack(model.fit(tiny(), Run(validate=worse_and_worse, patience=100, checkpoint=kept)))[0]
+    assert [epoch for epoch, _ in kept.savings][-1] == 7
+    assert {name: array.tobytes() for name, array in rest.items()} == {n: a.tobytes() for n, a in whole.items()}
+
+
 @pytest.mark.parametrize("name", ["neumf", "multivae", "rbm", "lightgcn", "twotower"])
 def test_a_signal_in_the_midst_of_an_epoch_is_heeded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import os
