@@ -167,7 +167,7 @@ class CheckpointFile:
         if path.exists() and not output.overwrite and (found is None or found.header.kind != "checkpoint"):
             hint = "--overwrite replaces it, --checkpoint names another file"
             raise RecliError(Exit.USAGE, "is there already, and is no checkpoint", where=path, hint=hint)
-        params = {name: value for name, value in params.items() if name not in HOW_LONG}
+        params = _lasting(params)
         every, resume = training.checkpoint_every or 1, bool(training.resume)
         return cls(path=path, every=every, resume=resume, params=params, inputs=inputs, note=output.note)
 
@@ -203,11 +203,7 @@ class CheckpointFile:
         """Refuse the checkpoint of another training."""
         ours = {**self.params, "recli": __version__, "torch": version("torch")}
         ours |= {f"the {item.role}": item.sha256[:12] for item in self.inputs}
-        theirs = {
-            **{name: value for name, value in header.params.items() if name not in HOW_LONG},
-            "recli": header.recli,
-            "torch": header.more.get("torch"),
-        }
+        theirs = {**_lasting(header.params), "recli": header.recli, "torch": header.more.get("torch")}
         theirs |= {f"the {parent.role}": parent.sha256[:12] for parent in header.parents}
         absent = "nothing"
         differences = [
@@ -218,6 +214,10 @@ class CheckpointFile:
         if differences:
             message = f"is the checkpoint of another training: {'; '.join(differences)}"
             raise RecliError(Exit.USAGE, message, where=self.path, hint="without --resume training begins anew")
+
+
+def _lasting(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if name not in HOW_LONG}
 
 
 def _plain(value: Any) -> Any:
