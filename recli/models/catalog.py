@@ -212,6 +212,15 @@ CATALOG: Final[Mapping[str, Entry]] = {
         summary="the two together: neural matrix factorisation",
         begins_with=("gmf", "mlp"),
     ),
+    "lr": Entry(path="recli.models.context.lr:LR", summary="logistic regression on the fields", task="ctr"),
+    "fm": Entry(
+        path="recli.models.context.fm:FM", summary="a factorisation machine: fields, and pairs of fields", task="ctr"
+    ),
+    "deepfm": Entry(
+        path="recli.models.context.deepfm:DeepFM",
+        summary="a factorisation machine beside a perceptron",
+        task="ctr",
+    ),
     "markov": Entry(
         path="recli.models.sequence.markov:Markov", summary="what came next after the last event", task="sequential"
     ),

@@ -15,6 +15,7 @@ from recli.metrics import Wanted
 from recli.pipeline.audience import numbered
 from recli.pipeline.evaluate import leaks
 from recli.pipeline.evaluate.asked import (
+    CLICKS,
     LABELS,
     LISTS,
     RATINGS,
@@ -71,7 +72,7 @@ def plan_predictions(artifact: Artifact, asked: Asked, given: Events | None, out
     """
     more = artifact.header.more
     _only_lists(asked, artifact.path, "holds predictions", more["phase"], rolling=False)
-    wanted = asked.wanted(RATINGS if more["task"] == "rating" else LABELS)
+    wanted = asked.wanted({"rating": RATINGS, "ctr": CLICKS}.get(more["task"], LABELS))
     _no_lists(wanted, asked, artifact.path)
     events = split_of(artifact, asked)
     told = {"phase": more["phase"], "candidates": "the predicted pairs", "fallbacks": more["fallbacks"]}
