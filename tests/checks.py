@@ -28,8 +28,8 @@ def model(name: str, **params: Any) -> Any:
 
 
 def quick(name: str) -> Any:
-    """The model; one that reads sequences is trained for a few epochs only."""
-    return model(name, epochs=5) if is_reader(name) else model(name)
+    """The model; one that reads sequences, or fields, is trained for a few epochs only."""
+    return model(name, epochs=5) if is_reader(name) or catalog.resolve(name).task == "ctr" else model(name)
 
 
 def is_reader(name: str) -> bool:
@@ -49,7 +49,7 @@ def tiny() -> Interactions:
             "rating": rng.integers(1, 6, 400).astype(float),
             "timestamp": rng.integers(1000, 2000, 400).astype(float),
         }
-    )
+    ).with_columns((pl.col("rating") >= 4).cast(pl.Float64).alias("label"))
     users, items = np.unique(user).tolist(), np.unique(item).tolist()
     tables = {
         "user": pl.DataFrame({"user_id": [f"u{u}" for u in users], "plan": [f"p{u % 3}" for u in users]}),
@@ -243,7 +243,8 @@ def beats_popularity(name: str, folder: Path) -> None:
         faster = {"epochs": 40, "learning_rate": 0.01, "train_batch_size": 64} if is_reader(name) else {}
         assert next_first(model(name, **faster).fit(cycle(), Run())) > 0.2  # popularity: 0.025
         return
-    scorer = model(name).fit(checkerboard(), Run())
+    faster = {"learning_rate": 0.01, "epochs": 60, "train_batch_size": 128}
+    scorer = model(name, **(faster if catalog.resolve(name).task == "ctr" else {})).fit(checkerboard(), Run())
     assert withheld_first(scorer) > 2 * withheld_first(model("pop").fit(checkerboard(), Run()))
 
 

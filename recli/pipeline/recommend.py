@@ -345,6 +345,7 @@ def _product(task: Task, output: Output) -> Product:
     more = task.facts | {
         "k": k,
         "model": task.artifact.header.more["model"],
+        "task": task.artifact.header.more["task"],
         "fit_on": task.artifact.header.more["fit_on"],
         "users": users,
         "unknown_users": lists.unknown,

@@ -20,7 +20,7 @@ from recli.pipeline.start import open_old, start_from
 from recli.pipeline.step import Input, Output, Product, Step, perform
 from recli.pipeline.training import CheckpointFile, Training, defaults_of, modules, prepared
 from recli.pipeline.weighing import UNWEIGHED, Weighing, located
-from recli.schema import KEYS, PARTS
+from recli.schema import KEYS, LABEL, PARTS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,7 +50,7 @@ def train(
     events = open_events(path, source).of_interactions()
     model = configure(chosen.cls, {**chosen.preset, **given})
     usual = configure(chosen.cls, chosen.preset)
-    chosen = replace(chosen, task=getattr(model, "task", chosen.task))
+    chosen = replace(chosen, task=_task(chosen, model, events))
     _check_takes(chosen, model, weighing, init, source.companions, training, coding)
     metrics: list[str] = []
     if is_network := "training" in getattr(chosen.cls, "takes", ()):
@@ -96,7 +96,7 @@ def train(
     def trained(data: Interactions) -> tuple[Run, dict[str, Any]]:
         if not is_network:
             return run, {}
-        return prepared(run, training, events, data, metrics, kept, output, model)
+        return prepared(run, training, events, data, metrics, kept, output, (chosen.task, model))
 
     step = Step(
         command="train",
@@ -111,6 +111,13 @@ def train(
         fold=events.fold,
     )
     return perform(step, output, work)
+
+
+def _task(chosen: catalog.Chosen, model: Any, events: Events) -> str:
+    """What the scores are: without a label a model of clicks learns who took what, and ranks."""
+    task = str(getattr(model, "task", chosen.task))
+    types = events.table.types if events.artifact is None else events.artifact.header.more["types"]
+    return "ranking" if task == "ctr" and LABEL not in types else task
 
 
 def _check_takes(

@@ -94,9 +94,11 @@ def prepared(
     metrics: list[str],
     kept: "CheckpointFile | None",
     output: Output,
-    model: Any,
+    what: tuple[str, Any],
 ) -> tuple[Run, dict[str, Any]]:
     """The run with all that is asked for, and what training says of itself in the end: filled when it is done.
+
+    ``what`` is the task and the model.
 
     What `Run.log` is told of ``valid`` it hears under the metric's own name, and with its own sign; beside it stand the
     other metrics.
@@ -108,7 +110,7 @@ def prepared(
         )
         return replace(run, checkpoint=kept, time_budget=training.time_budget, finished=done.update), done
     validator = import_module("recli.pipeline.validation").validator(
-        events, data, ",".join(metrics), model, allow_seen=bool(training.allow_seen)
+        events, data, ",".join(metrics), *what, allow_seen=bool(training.allow_seen)
     )
     first, sign = metrics[0], float(validator.sign)
     latest: dict[str, float] = {}

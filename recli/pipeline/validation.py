@@ -90,11 +90,16 @@ def parse_metrics(text: str, task: str = "ranking") -> tuple[Wanted, ...]:
 
 
 def validator(
-    events: Events, data: Interactions, text: str, model: Any = None, *, allow_seen: bool = False
+    events: Events,
+    data: Interactions,
+    text: str,
+    task: str = "ranking",
+    model: Any = None,
+    *,
+    allow_seen: bool = False,
 ) -> Validator | PairValidator:
-    """Of a model that is fitted on ``data``, the train part of ``events``; with ``allow_seen`` nothing is masked."""
+    """Of a model of a task, fitted on ``data``, the train part of ``events``; with ``allow_seen`` nothing is masked."""
     train, valid = events.part("train"), events.part("valid")
-    task = getattr(model, "task", "ranking")
     if task in ("ctr", "rating"):
         return _of_pairs(train, valid, data, parse_metrics(text, task), model)
     wanted = valid[USER].unique(maintain_order=True)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from recli.interactions import Interactions, Queries
     from recli.model import Run
     from recli.scorers import Floats, Ints
+    from recli.training.negatives import Negatives
     from recli.training.parameters import Context
 
     Weights: TypeAlias = Mapping[str, NDArray[Any]]
@@ -32,10 +33,10 @@ PAIRS: Final = 1 << 13  # in a step of `Contextual`
 
 
 def fit(how: Context, data: Interactions, run: Run) -> Contextual:
-    """Steps on events, each with its label or rating, in random order.
+    """Steps on events in random order, each with its label or rating; without labels, beside drawn negatives.
 
     Raises:
-        RecliError: there is none (exit 3).
+        RecliError: there is no rating, or a label is none (exit 3).
     """
     from recli.training.fields import LOSSES
     from recli.training.loop import train
@@ -47,7 +48,7 @@ def fit(how: Context, data: Interactions, run: Run) -> Contextual:
     meta = how.shape() | {"sizes": [one.size for one in encoder.fields], "slots": encoder.slots}
     with session(run) as device:
         network = code.build(**meta).to(device)
-        rows = Rows.of(data, coded, wanted, device)
+        rows = Rows.of(data, coded, wanted, how, device)
 
         def loss(codes: Tensor, values: Tensor | None, label: Tensor) -> Tensor:
             value = LOSSES[how.target](code.scores(network, network["table"](codes, values)), label)
@@ -77,13 +78,14 @@ def fit(how: Context, data: Interactions, run: Run) -> Contextual:
         return train(how, run, network, lambda: rows.epoch(how.train_batch_size), loss, scorer)
 
 
-def _wanted(how: Context, data: Interactions) -> Floats:
-    """What the network is to tell of every event."""
+def _wanted(how: Context, data: Interactions) -> Floats | None:
+    """What the network is to tell of every event; None where there are no labels, and every event is a click."""
     wanted = data.label if how.target == "label" else data.rating
+    if wanted is None and how.target == "label":
+        return None
     if wanted is None:
-        hint = "recli split --threshold rating=4 makes labels of ratings; -p target=rating tells ratings"
-        hint = hint if how.target == "label" else "--rating-col says which column holds it, where the source is read"
-        raise RecliError(Exit.DATA, f"the table has no {how.target} to learn", hint=hint)
+        hint = "--rating-col says which column holds it, where the source is read"
+        raise RecliError(Exit.DATA, "the table has no rating to learn", hint=hint)
     if how.target == "label" and not np.isin(wanted, (0, 1)).all():
         raise RecliError(Exit.DATA, "a label is neither 0 nor 1", hint="-p target=rating tells any number")
     if not np.isfinite(wanted).all():
@@ -101,35 +103,66 @@ class Rows:
     codes: tuple[Tensor, ...]
     values: tuple[Tensor, ...] | None
     row: tuple[Tensor, ...]
-    wanted: Tensor
+    wanted: Tensor | None
+    negatives: Negatives | None = None
+    number: int = 0
 
     @classmethod
-    def of(cls, data: Interactions, coded: Mapping[str, Coded], wanted: Floats, device: Any) -> Rows:
-        """Of all events of ``data``."""
+    def of(
+        cls, data: Interactions, coded: Mapping[str, Coded], wanted: Floats | None, how: Context, device: Any
+    ) -> Rows:
+        """Of all events of ``data``; without labels, of users who have not taken every item.
+
+        Raises:
+            RecliError: everybody has (exit 3).
+        """
         import torch
+
+        from recli.training.negatives import Negatives
+        from recli.training.parameters import Sampled
 
         user = np.repeat(np.arange(data.n_users), np.diff(data.indptr))
         row = (user, data.item.astype(np.int64), np.arange(len(data)))
+        if wanted is None:
+            open_ = (np.diff(data.matrix.indptr) < data.n_items)[user]
+            if not open_.any():
+                raise RecliError(Exit.DATA, "every user has taken every item: there is nothing to tell them from")
+            row = (user[open_], row[1][open_], row[2][open_])
         return cls(
+            negatives=Negatives.of(data.matrix, Sampled(), device) if wanted is None else None,
+            number=how.train_neg_sample_num if wanted is None else 0,
             codes=tuple(torch.from_numpy(coded[role].codes).to(device) for role in ROLES),
             values=_tensors(_counted([coded[role] for role in ROLES]), device),
             row=tuple(torch.from_numpy(of).to(device) for of in row),
-            wanted=torch.from_numpy(wanted).to(device),
+            wanted=None if wanted is None else torch.from_numpy(wanted).to(device),
         )
 
     def epoch(self, size: int) -> Iterator[tuple[Tensor, Tensor | None, Tensor]]:
         """Batches of codes (b, slots), their values or None, and what is wanted (b,), in a random order."""
         import torch
 
-        order = torch.randperm(len(self.wanted), device=self.wanted.device)
+        order = torch.randperm(len(self.row[0]), device=self.row[0].device)
+        size = max(1, size // (1 + self.number))
         for at in range(0, len(order), size):
             chosen = order[at : at + size]
             rows = [row[chosen] for row in self.row]
+            wanted = self._with_negatives(rows) if self.wanted is None else self.wanted[chosen]
             codes = torch.cat([part[row] for part, row in zip(self.codes, rows, strict=True)], 1)
             values = None
             if self.values is not None:
                 values = torch.cat([part[row] for part, row in zip(self.values, rows, strict=True)], 1)
-            yield codes, values, self.wanted[chosen]
+            yield codes, values, wanted
+
+    def _with_negatives(self, rows: list[Tensor]) -> Tensor:
+        """The labels, once rows of drawn items stand behind the ``rows`` by role."""
+        import torch
+
+        assert self.negatives is not None
+        number = len(rows[0])
+        drawn = self.negatives(rows[0], self.number).flatten().long()
+        for role in (0, 1, 2):
+            rows[role] = torch.cat([rows[role], drawn if role == 1 else rows[role].repeat_interleave(self.number)])
+        return (torch.arange(len(rows[0]), device=drawn.device) < number).float()
 
 
 def _counted(parts: list[Coded]) -> list[Floats] | None:

@@ -108,6 +108,7 @@ class Attending(NextItem):
 class Context(Trained):
     """A network of fields, `recli.training.context`: columns of the user, the item and the event, coded.
 
+    Without labels every event is a click, and others are drawn that are none: the user, the occasion, another item.
     Its own hyper-parameters are what its module's ``build`` takes beside the fields.
     """
 
@@ -116,6 +117,7 @@ class Context(Trained):
 
     embedding_size: int = param(10, "numbers in the row of a value", least=1)
     embedding_reg_weight: float = param(0.0, "L2 of the values' rows: half of it times their squares", least=0)
+    train_neg_sample_num: int = param(1, "negatives of an event, where there are no labels", least=1)
     target: str = param("label", "what is told: a label's probability, or a rating", one_of=("label", "rating"))
 
     @property

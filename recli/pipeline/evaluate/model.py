@@ -45,6 +45,7 @@ def plan(artifact: Artifact, asked: Asked, given: Events | None, output: Output)
         RecliError: options that contradict each other, or a metric needs what is not at hand (exit 2).
     """
     request, more = asked.request, artifact.header.more
+    asked = replace(asked, relevance=asked.relevance.of_task(more["task"]))
     if asked.train is not None or asked.columns:
         raise RecliError(Exit.USAGE, "is a model, which knows its train rows and columns itself", where=artifact.path)
     if request.rolling and given is not None:
