@@ -216,6 +216,11 @@ class Encoder:
         """The fields of a role."""
         return [one for one in self.fields if one.role == role]
 
+    def span(self, role: str) -> tuple[int, int]:
+        """The first field of a role, and the one behind its last."""
+        first = sum(len(self.of(other)) for other in ROLES[: ROLES.index(role)])
+        return first, first + len(self.of(role))
+
     def encode(self, role: str, table: pl.DataFrame | None, n: int, own: Ints | None = None) -> Coded:
         """The fields of n rows; a column that is not there is missing everywhere. ``own`` are the ids' rows."""
         first, codes, values = 0, [np.empty((n, 0), np.int32)], list[Any]()
@@ -238,6 +243,23 @@ class Encoder:
             codes=np.ascontiguousarray(np.concatenate(codes, axis=1)),
             values=np.concatenate(parts, axis=1) if counted else None,
         )
+
+    def check(self, role: str, coded: Coded, n: int) -> None:
+        """Whether these can be the fields of n rows.
+
+        Raises:
+            ValueError: they are of another shape, or a code is no row of its field.
+        """
+        own, first = self.of(role), sum(one.size for one in self.fields[: self.span(role)[0]])
+        slots = [one.slots for one in own]
+        low = np.repeat(first + np.cumsum([0, *(one.size for one in own)])[:-1], slots)
+        codes, values = coded.codes, coded.values
+        if codes.dtype != np.int32 or codes.shape != (n, sum(slots)):
+            raise ValueError(f"the fields of the {role}s are not int32 {(n, sum(slots))}")
+        if not ((codes >= low) & (codes < low + np.repeat([one.size for one in own], slots))).all():
+            raise ValueError(f"a field of the {role}s lies outside")
+        if values is not None and (values.dtype != np.float32 or values.shape != codes.shape):
+            raise ValueError(f"the values of the {role}s are not float32 {codes.shape}")
 
     def pack(self) -> tuple[dict[str, NDArray[Any]], str]:
         """What was learned by the number of the field, as arrays, and the rest as JSON."""
@@ -262,7 +284,12 @@ class Encoder:
             learned: Any = arrays.get(f"{place}.numbers")
             if f"{place}.text" in arrays:
                 learned = unpack_ids(arrays[f"{place}.text"], arrays[f"{place}.offsets"])
-            found.append(Field(**{**one, "scale": tuple(one["scale"])}, learned=learned))
+            made = Field(**{**one, "scale": tuple(one["scale"])}, learned=learned)
+            if made.slots < 1 or made.size < 1 + (0 if learned is None else len(learned)) or made.role not in ROLES:
+                raise ValueError(f"the field {made.name} has too few rows")
+            found.append(made)
+        if [one.role for one in found] != sorted((one.role for one in found), key=ROLES.index):
+            raise ValueError("the fields are not in order")
         return cls(fields=tuple(found))
 
 

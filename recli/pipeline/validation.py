@@ -119,7 +119,7 @@ def _of_pairs(
         raise RecliError(Exit.DATA, f"the valid part has no {column} to validate by", hint="--valid-metric none")
     users = valid[USER].unique(maintain_order=True)
     owner = encode(valid[USER], users).astype(np.int64)
-    history = clicked(train) if model.reads_history else train.head(0)
+    history = clicked(train) if model.history else train.head(0)
     queries = replace(
         Queries.of(users, history, data.users, data.items).take(owner),
         at=valid[TIME].cast(float).to_numpy() if TIME in valid.columns else None,

@@ -87,12 +87,22 @@ class _Rows(torch.autograd.Function):  # type: ignore[misc]
 
 
 class Perceptron(nn.Module):  # type: ignore[misc]
-    """Layers of ``widths``: dropout, a product, a norm if asked, ReLU; at the end one number, with ``out``."""
+    """Layers of ``widths``: dropout, a product, a norm if asked, ReLU; at the end one number, with ``out``.
+
+    With ``dice`` ReLU gives way to `Dice`, which has a norm of its own.
+    """
 
     def __init__(
-        self, widths: Sequence[int], dropout: float = 0.0, *, batch_norm: bool = False, out: bool = True
+        self,
+        widths: Sequence[int],
+        dropout: float = 0.0,
+        *,
+        batch_norm: bool = False,
+        out: bool = True,
+        dice: bool = False,
     ) -> None:
         super().__init__()
+        self.dice = nn.ModuleList(Dice(after) for after in widths[1:] if dice)
         self.dropout = Dropout(dropout)
         self.layers = nn.ModuleList(xavier(nn.Linear(before, after)) for before, after in pairwise(widths))
         self.norms = nn.ModuleList(nn.BatchNorm1d(after) for after in widths[1:] if batch_norm)
@@ -102,8 +112,26 @@ class Perceptron(nn.Module):  # type: ignore[misc]
         """Rows (n, width) to (n, last width), or with ``out`` to (n,)."""
         for place, layer in enumerate(self.layers):
             x = linear(layer, self.dropout(x))
-            x = F.relu(self.norms[place](x) if self.norms else x)
+            x = self.norms[place](x) if self.norms else x
+            x = self.dice[place](x) if self.dice else F.relu(x)
         return x if self.out is None else self.out(x).squeeze(1)
+
+
+class Dice(nn.Module):  # type: ignore[misc]
+    """p x + (1 - p) alpha x, p being the sigmoid of x brought to a mean of 0 and a deviation of 1.
+
+    Zhou et al. 2018, "Deep interest network for click-through rate prediction" (KDD), eq. 7; alpha is learned.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(width, affine=False)
+        self.alpha = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rows (n, width)."""
+        share = self.norm(x).sigmoid()
+        return x * (share + (1 - share) * self.alpha)
 
 
 def xavier(layer: nn.Linear) -> nn.Linear:

@@ -113,12 +113,16 @@ class Context(Trained):
     """
 
     takes: ClassVar[tuple[str, ...]] = ("training", "user", "item", "fields")
-    reads_history: ClassVar[bool] = False
 
     embedding_size: int = param(10, "numbers in the row of a value", least=1)
     embedding_reg_weight: float = param(0.0, "L2 of the values' rows: half of it times their squares", least=0)
     train_neg_sample_num: int = param(1, "negatives of an event, where there are no labels", least=1)
     target: str = param("label", "what is told: a label's probability, or a rating", one_of=("label", "rating"))
+
+    @property
+    def history(self) -> int:
+        """How many clicks before an event are read."""
+        return 0
 
     @property
     def task(self) -> str:

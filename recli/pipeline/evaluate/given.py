@@ -45,6 +45,7 @@ def plan_lists(artifact: Artifact, asked: Asked, given: Events | None, output: O
     """
     more = artifact.header.more
     rolling = more.get("history") == "rolling"
+    asked = replace(asked, relevance=asked.relevance.of_task(more.get("task")))
     _only_lists(asked, artifact.path, f"holds lists made for phase {more['phase']}", more["phase"], rolling=rolling)
     wanted = asked.wanted(LISTS)
     _no_pairs(wanted, asked, artifact.path)
