@@ -173,6 +173,16 @@ class Coded:
     codes: Ints
     values: Floats | None = None
 
+    def take(self, rows: NDArray[np.integer[Any]] | None) -> Coded:
+        """Those of some rows, or of all."""
+        if rows is None:
+            return self
+        return Coded(codes=self.codes[rows], values=None if self.values is None else self.values[rows])
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """By name, as `Coded` takes them."""
+        return {name: array for name, array in vars(self).items() if array is not None}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:

@@ -303,6 +303,5 @@ class Fielded:
         """The fields of the queries' users, of items, and of the queries' occasions."""
         encoder, parts = self.encoder, []
         for role, codes in (("user", queries.user), ("item", items)):
-            of = self._coded(role)
-            parts.append(Coded(codes=of.codes[codes], values=None if of.values is None else of.values[codes]))
+            parts.append(self._coded(role).take(codes))
         return [*parts, encoder.encode("inter", queries.context, len(queries))]

@@ -30,7 +30,12 @@ def model(name: str, **params: Any) -> Any:
 
 def quick(name: str) -> Any:
     """The model; one that reads sequences, or fields, is trained for a few epochs only."""
-    return model(name, epochs=5) if is_reader(name) or catalog.resolve(name).task == "ctr" else model(name)
+    return model(name, epochs=5) if is_reader(name) or is_contextual(name) else model(name)
+
+
+def is_contextual(name: str) -> bool:
+    chosen = catalog.resolve(name)
+    return chosen.task == "ctr" and "training" in getattr(chosen.cls, "takes", ())
 
 
 def is_reader(name: str) -> bool:
@@ -245,7 +250,7 @@ def beats_popularity(name: str, folder: Path) -> None:
         assert next_first(model(name, **faster).fit(cycle(), Run())) > 0.2  # popularity: 0.025
         return
     faster = {"learning_rate": 0.01, "epochs": 60, "train_batch_size": 128}
-    scorer = model(name, **(faster if catalog.resolve(name).task == "ctr" else {})).fit(checkerboard(), Run())
+    scorer = model(name, **(faster if is_contextual(name) else {})).fit(checkerboard(), Run())
     assert withheld_first(scorer) > 2 * withheld_first(model("pop").fit(checkerboard(), Run()))
 
 

@@ -251,6 +251,7 @@ CATALOG: Final[Mapping[str, Entry]] = {
         summary="what of the history is like the item, and a perceptron",
         task="ctr",
     ),
+    "lightgbm": Entry(path="recli.models.context.lightgbm:LightGBM", summary="boosted trees on the fields", task="ctr"),
     "markov": Entry(
         path="recli.models.sequence.markov:Markov", summary="what came next after the last event", task="sequential"
     ),

@@ -62,7 +62,6 @@ def fit(how: Context, data: Interactions, run: Run) -> Contextual:
             return value + code.penalty(network, how) if hasattr(code, "penalty") else value
 
         learned, rest = encoder.pack()
-        user, item = ({n: a for n, a in vars(coded[role]).items() if a is not None} for role in ("user", "item"))
 
         def scorer() -> Contextual:
             return Contextual(
@@ -71,8 +70,8 @@ def fit(how: Context, data: Interactions, run: Run) -> Contextual:
                 weights=weights_of(network),
                 fields=rest,
                 learned=learned,
-                user=user,
-                item=item,
+                user=coded["user"].arrays(),
+                item=coded["item"].arrays(),
                 probability=how.target == "label",
                 level=level,
                 history=how.history,
