@@ -146,12 +146,13 @@ def probability(scores: Floats) -> Floats:
     return np.asarray(ndtr(scores), np.float32)
 
 
-def sweep(x: csr_matrix, columns: Columns, target: Floats, machine: Machine, penalty: Penalty, *, label: bool) -> None:
+def sweep(x: csr_matrix, columns: Columns, target: Floats, machine: Machine, penalty: Penalty, *, label: bool) -> float:
     """Put w0, then each w_j, then for each factor f each v_jf where the loss is least, all the others fixed.
 
     The loss is half of the sum of the squared `residuals`, as they are before the sweep, and of the penalty. For a
     number that enters the score as a + h z, h by case, the minimum is z = sum h (rest + h z) / (sum h^2 + penalty)
-    (Rendle 2012, algorithm 3); rest is the residual, and of a number without a case it is 0.
+    (Rendle 2012, algorithm 3); rest is the residual, and of a number without a case it is 0. Returns the root of the
+    mean squared residual that is left.
     """
     rest = residuals(scores(x, machine), target, label=label)
     bias = np.float32((rest.sum() + len(rest) * np.float64(machine.bias[0])) / (len(rest) + penalty.bias))
@@ -162,6 +163,7 @@ def sweep(x: csr_matrix, columns: Columns, target: Floats, machine: Machine, pen
     for factor in range(machine.rows.shape[1]):
         spread(partial(_along, *given, machine.rows, factor, along), len(along))
         _spread(columns, partial(_factor, *columns[:3], machine.rows, factor, rest, along, penalty.rows))
+    return float(np.sqrt(np.mean(rest**2)))
 
 
 def _cases(x: csr_matrix) -> tuple[Longs, Ints, Floats]:

@@ -216,6 +216,9 @@ CATALOG: Final[Mapping[str, Entry]] = {
     "fm": Entry(
         path="recli.models.context.fm:FM", summary="a factorisation machine: fields, and pairs of fields", task="ctr"
     ),
+    "libfm": Entry(
+        path="recli.models.context.libfm:LibFM", summary="the same by alternating least squares", task="ctr"
+    ),
     "deepfm": Entry(
         path="recli.models.context.deepfm:DeepFM",
         summary="a factorisation machine beside a perceptron",
