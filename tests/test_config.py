@@ -177,14 +177,23 @@ def test_the_rows_are_recboles(data: Path, text: str, expected: dict[str, Any]) 
         ("metrics: [RMSE, MAE]\neval_args: {mode: labeled}", {"metrics": "rmse,mae", "candidates": None}),
         ("eval_args: {mode: uni100}", {"candidates": "sampled:100"}),
         ("eval_args: {mode: {valid: pop50, test: pop50}}", {"candidates": "sampled:50:popularity"}),
-        ("eval_args: {mode: labeled}\nthreshold: {rating: 4}", {"candidates": "labeled", "relevant": "rating>=4"}),
-        ("metrics: [AUC]\neval_args: {mode: labeled}\nthreshold: {rating: 4}", {"relevant": "rating>=4"}),
+        ("eval_args: {mode: labeled}\nthreshold: {rating: 4}", {"candidates": "labeled", "relevant": None}),
+        ("metrics: [AUC]\neval_args: {mode: labeled}\nthreshold: {rating: 4}", {"candidates": None, "relevant": None}),
         ("repeatable: True", {"allow_seen": True}),
     ],
 )
 def test_what_is_measured_is_recboles(data: Path, text: str, expected: dict[str, Any]) -> None:
     evaluate = of_ease(text).evaluate
     assert {name: evaluate.get(name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("of", ["metrics: [AUC]\n", ""])
+def test_a_threshold_writes_labels_for_a_model_that_learns_no_ratings(data: Path, of: str) -> None:
+    text = f"{of}eval_args: {{mode: labeled}}\nRATING_FIELD: stars\nthreshold: {{stars: 4}}"
+    plan = of_ease(text)
+    assert plan.split is not None and plan.split["threshold"] == "rating=4" and "relevant" not in plan.evaluate
+    plan = planned(f"model: biasedsvd\ndataset: tiny\n{text}")
+    assert plan.split is not None and "threshold" not in plan.split and plan.evaluate["relevant"] == "rating>=4"
 
 
 @pytest.mark.parametrize("name", sorted(keys.IGNORED))

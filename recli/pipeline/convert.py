@@ -11,7 +11,7 @@ from recli.pipeline.events import TABLES, Source, open_events, stamp_of, table_h
 from recli.pipeline.names import stem
 from recli.pipeline.step import Input, Output, Product, Step, perform, table_of
 
-SUFFIXES = {"csv": ".csv", "tsv": ".tsv"}
+SUFFIXES = {"csv": ".csv", "tsv": ".tsv", "libfm": ".libfm"}
 
 
 def convert(path: Path, source: Source, to: str, output: Output) -> list[Path]:

@@ -71,6 +71,8 @@ def plan(document: Document, options: Mapping[str, Collection[str]]) -> Plan:
     eval_args = _eval_args(config, task)
     split = rows.split(config, eval_args)
     evaluate = _evaluate(config, task, eval_args)
+    labels = _labels(config, task, evaluate)
+    evaluate |= labels.get("evaluate", {})
     train = _train(config, chosen, options["train"], eval_args)
     if evaluate.get("allow_seen") and "valid_metric" in train:
         train["allow_seen"] = True
@@ -89,7 +91,7 @@ def plan(document: Document, options: Mapping[str, Collection[str]]) -> Plan:
     _leave(config, chosen)
     return Plan(
         data=None if given else rows.interactions(stem),
-        split={**source, **(given or {**split, "seed": seed})},
+        split={**source, **labels.get("split", {}), **(given or {**split, "seed": seed})},
         train=[{**train, "seed": seed}],
         evaluate={**evaluate, "seed": seed},
         document=document,
@@ -175,18 +177,37 @@ def _evaluate(config: Config, task: str, eval_args: Mapping[str, Any]) -> dict[s
     chosen: dict[str, Any] = {"metrics": ",".join(wanted), "dialect": "recbole"}
     pairs = all(table[name.partition("@")[0]].kind == "pairs" for name in wanted)
     chosen |= _candidates(config, eval_args["mode"], pairs)
-    threshold = config.take("threshold")
-    if threshold is not None:
-        if not isinstance(threshold, Mapping) or len(threshold) != 1:
-            raise config.error("threshold", "threshold is one column and a number", "such as threshold: {rating: 4}")
-        [(column, least)] = threshold.items()
-        if pairs or "labeled" in chosen.get("candidates", ""):
-            chosen["relevant"] = f"{rows.column(config, text(column))}>={text(least)}"
-        else:
-            config.warn("threshold", "is ignored: all held-out rows count in a full ranking, whatever their label")
     if config.take("repeatable", task == "sequential"):
         chosen["allow_seen"] = True
     return chosen
+
+
+def _labels(config: Config, task: str, evaluate: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The options, by command, that make labels of a column: split writes them in its place, as RecBole does.
+
+    A model of ratings learns from that column, and so it is evaluate that tells which ratings are 1.
+    """
+    threshold = config.take("threshold")
+    if threshold is None:
+        return {}
+    if not isinstance(threshold, Mapping) or len(threshold) != 1:
+        raise config.error("threshold", "threshold is one column and a number", "such as threshold: {rating: 4}")
+    [(name, least)] = threshold.items()
+    column = rows.column(config, text(name))
+    if evaluate.get("candidates") != "labeled" and _of_lists(evaluate):
+        config.warn("threshold", "is ignored: all held-out rows count in a full ranking, whatever their label")
+        return {}
+    if task == "rating":
+        return {"evaluate": {"relevant": f"{column}>={text(least)}"}}
+    return {"split": {"threshold": f"{column}={text(least)}"}}
+
+
+def _of_lists(evaluate: Mapping[str, Any]) -> bool:
+    """Whether a metric is of lists, and not of pairs."""
+    from recli.metrics.dialects import DIALECTS
+
+    names = [name.partition("@")[0] for name in evaluate["metrics"].split(",")]
+    return any(DIALECTS["recbole"][name].kind != "pairs" for name in names)
 
 
 def _candidates(config: Config, mode: Any, pairs: bool) -> dict[str, Any]:
