@@ -30,6 +30,8 @@ def command(
     libfm, of LibFM and LibSVM, has lines of target index:value …: the target is the rating, the first index the user,
     the second the item (or --user-col index3), the others are columns index3, index4, …, or one of sequences where
     lines differ in length. Written again they are the same lines; of any other table each token gets an index.
+
+    -o '{name}.{part}.csv' writes a file for each part of a split; in libfm they share their indices.
     """
     opt.choice("--to", to, TO)
     paths = opt.inputs_of(console, inputs, making.path)
@@ -38,4 +40,5 @@ def command(
     if making.to_stream and to == "parquet" and making.path == "-":
         to = "tsv"
     out = making.output(console)
-    opt.map_over(paths, making, lambda path: convert(path, source, to, out)[0])
+    parts = making.path is not None and "{part}" in making.path  # of several tables the interactions are printed
+    opt.map_over(paths, making, lambda path: convert(path, source, to, out)[: None if parts else 1])

@@ -180,8 +180,11 @@ def _lists(values: "Longs | Doubles", counts: "Longs") -> pl.Series:
 # ---- writing
 
 
-def write(table: Table, out: IO[bytes]) -> None:
-    """Write the rows; raises RecliError (DATA) where there is no target, or a number that is none."""
+def write(table: Table, out: IO[bytes], part: str | None = None) -> None:
+    """Write the rows, or a part of a split, whose tokens have the indices that they have in the whole.
+
+    Raises RecliError (DATA) where there is no target, or a number that is none.
+    """
     frame = table.frame
     target = next((name for name in (LABEL, RATING) if name in frame.columns), None)
     if target is None:
@@ -193,8 +196,9 @@ def write(table: Table, out: IO[bytes]) -> None:
     names = {table.originals.get(name, name): name for name in frame.columns}
     entries = _own(frame, names) if _is_own(frame, names) else _encoded(frame)
     texts = entries.select(frame[target].to_frame().select(decimal(pl.col(target))).to_series(), *entries.columns)
-    for part in texts.iter_slices(SLICE):
-        lines = part.select(pl.concat_str(pl.all(), separator=" ", ignore_nulls=True)).to_series()
+    texts = texts if part is None else texts.filter(frame[SPLIT] == part)
+    for some in texts.iter_slices(SLICE):
+        lines = some.select(pl.concat_str(pl.all(), separator=" ", ignore_nulls=True)).to_series()
         out.write("".join(f"{line}\n" for line in lines).encode())
 
 

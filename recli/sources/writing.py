@@ -1,11 +1,13 @@
 """A table as text again: atomic, CSV or TSV, so that reading it gives the same table."""
 
 import io
+from dataclasses import replace
 from typing import IO, Final, NoReturn
 
 import polars as pl
 
 from recli.errors import Exit, RecliError, nearest
+from recli.schema import SPLIT
 from recli.sources import libfm
 from recli.sources.delimited import decimal, split_sequence
 from recli.sources.table import Table
@@ -14,17 +16,21 @@ SEPARATORS: Final = {"atomic": "\t", "csv": ",", "tsv": "\t"}
 SLICE: Final = 500_000  # rows; bounds the text that is held at once
 
 
-def write(table: Table, to: str, out: IO[bytes], *, sep: str | None = None, seq_separator: str = " ") -> None:
+def write(
+    table: Table, to: str, out: IO[bytes], *, sep: str | None = None, seq_separator: str = " ", part: str | None = None
+) -> None:
     """Write ``table`` to ``out`` as ``atomic``, ``csv``, ``tsv`` or ``libfm`` text, UTF-8, lines ending in a newline.
 
-    CSV and TSV have the source's own column names. Raises RecliError (DATA) for a value that the format cannot hold,
-    (USAGE) for a format or a separator that is none.
+    CSV and TSV have the source's own column names. Of a split ``part`` alone, without a column that says so. Raises
+    RecliError (DATA) for a value that the format cannot hold, (USAGE) for a format or a separator that is none.
     """
     if to == "libfm":
-        libfm.write(table, out)
+        libfm.write(table, out, part)
         return
     if to not in SEPARATORS:
         raise RecliError(Exit.USAGE, f"cannot write {to!r}", hint=nearest(to, [*SEPARATORS, "libfm"]))
+    if part is not None:
+        table = replace(table, frame=table.frame.filter(pl.col(SPLIT) == part).drop(SPLIT))
     sep = sep or SEPARATORS[to]
     if to == "csv" and (len(sep.encode()) > 1 or sep in '"\r\n'):
         raise RecliError(Exit.USAGE, f"--sep {sep!r}: a CSV separator is one byte", hint="--to tsv takes more")

@@ -231,6 +231,22 @@ def test_what_cannot_be_written(columns, message):
     assert caught.value.code is Exit.DATA
 
 
+def test_the_parts_of_a_split_share_their_indices(recli, put):
+    rows = [("train", "u", "i", 5), ("train", "v", "j", 1), ("test", "v", "i", 3), ("test", "w", "k", 2)]
+    for part in ("train", "test"):
+        lines = "".join(f"{u}\t{i}\t{r}\n" for name, u, i, r in rows if name == part)
+        put(f"{part}.inter", f"user_id:token\titem_id:token\trating:float\n{lines}")
+    recli("split", "--strategy", "given", "--train", "train.inter", "--test", "test.inter", "-o", "s.split.parquet")
+    made = recli("convert", "s.split.parquet", "--to", "libfm", "-o", "{name}.{part}.libfm")
+    assert (made.returncode, made.stdout) == (0, "s.train.libfm\ns.test.libfm\n"), made.stderr
+    assert put("x", "").with_name("s.train.libfm").read_text() == "5 1:1 4:1\n1 2:1 5:1\n"
+    assert put("x", "").with_name("s.test.libfm").read_text() == "3 2:1 4:1\n2 3:1 6:1\n"
+    recli("convert", "s.split.parquet", "--to", "csv", "-o", "{part}.csv")
+    assert put("x", "").with_name("test.csv").read_text() == "user_id,item_id,rating\nv,i,3\nw,k,2\n"
+    wrong = recli("convert", "train.inter", "--to", "csv", "-o", "{part}.csv")
+    assert wrong.returncode == 2 and "train.inter: is no split, and -o has {part}" in wrong.stderr
+
+
 def test_the_command_goes_there_and_back(recli, put):
     put("frappe.train.libfm", FRAPPE)
     assert recli("convert", "frappe.train.libfm").stdout == "frappe.train.inter.parquet\n"
