@@ -85,8 +85,8 @@ PROTOCOLS: Mapping[str, Protocol] = {
         ),
         make=("predict",),
         metrics=("auc", "logloss"),
-        about="Frappe as BARS parts it (frappe_x1), test part: whether an app was used or drawn, from the user, the app\n"
-        "and eight columns of the occasion. Of train the negatives were drawn anew by the same rule.",
+        about="Frappe as BARS parts it (frappe_x1), test part: whether an app was used or drawn, from the user, the\n"
+        "app and eight columns of the occasion. Of train the negatives were drawn anew by the same rule.",
     ),
 }
 ABOUT = """\
