@@ -80,7 +80,7 @@ class Coding:
         if column in self.how:
             return self.how[column]
         inner: Any = dtype.inner if isinstance(dtype, pl.List) else dtype
-        wanted = column in (*self.numerical, *self.normalize)
+        wanted = column in self.numerical
         if self.columns is None:
             wanted |= not inner.is_numeric() or "all" in self.numerical
         else:

@@ -46,7 +46,8 @@ def test_numbers_become_values() -> None:
     found = scaled.encode("inter", pl.DataFrame({"x": [2.0, 6.0, 5.0, None]}), 4).values
     assert found is not None
     assert found.ravel().tolist() == [0, 1, 0.75, 0.5]
-    constant = fitted(pl.Series([5.0, 5.0]), normalize=("x",)).encode("inter", pl.DataFrame({"x": [5.0]}), 1).values
+    constant = fitted(pl.Series([5.0, 5.0]), numerical=("x",), normalize=("x",))
+    constant = constant.encode("inter", pl.DataFrame({"x": [5.0]}), 1).values
     assert constant is not None
     assert constant.item() == 1
 

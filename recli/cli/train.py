@@ -112,7 +112,7 @@ def command(
     where it has it, else 1, and is not aged.
 
     Models of clicks and their like take fields: users, items, and the columns of their tables and of the events. A
-    token becomes a field of its own accord, a number where --field, --numerical or --normalize names it: --field
+    token becomes a field of its own accord, a number where --field, --numerical or --columns names it: --field
     age=bucket:10 has ten ranges of equal width, quantile:10 of equally many rows, log those of logarithms, token:5
     what stands in 5 train rows, first:5 the first parts of a sequence. What train never saw counts as unknown.
 

@@ -200,5 +200,5 @@ def _product(task: Task, given: Events | None, output: Output, *, missing: bool)
             output.note(f"{count:,} of {pairs.height:,} pairs {FALLBACKS[kind]}")
     if unscored:
         output.note(f"{unscored:,} of {pairs.height:,} pairs have no score: the user or the item is unknown")
-    frame = found.frame.drop(name for name in task.context if name != TIME)
+    frame = found.frame.drop((name for name in task.context if name != TIME), strict=False)
     return Product(payload=frame, more=more, summary=f"{pairs.height:,} predictions")

@@ -7,11 +7,12 @@ never run. Source: RecBole 1.2.1, `recbole/config/configurator.py` and `recbole/
 import ast
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from recli.errors import Exit, RecliError, nearest
 from recli.models import catalog
-from recli.pipeline.config import keys, rows
+from recli.pipeline.config import columns, keys, rows
 from recli.pipeline.config.document import Document, text
 from recli.pipeline.config.plan import Plan
 
@@ -68,12 +69,17 @@ def plan(document: Document, options: Mapping[str, Collection[str]]) -> Plan:
     config = Config(document)
     chosen = _model(config)
     task = chosen.task
+    of_fields = "fields" in getattr(chosen.cls, "takes", ())
+    if of_fields and Path(text(config.take("dataset"))).name == "ml-100k":  # which RecBole has a file of its own for
+        config.document = document.over(Document(values=keys.FIELDS_OF_ML_100K))
     eval_args = _eval_args(config, task)
     split = rows.split(config, eval_args)
     evaluate = _evaluate(config, task, eval_args)
     labels = _labels(config, task, evaluate)
     evaluate |= labels.get("evaluate", {})
     train = _train(config, chosen, options["train"], eval_args)
+    if of_fields:
+        train |= columns.fields(config, rows.dataset(config))
     if evaluate.get("allow_seen") and "valid_metric" in train:
         train["allow_seen"] = True
     stem = rows.dataset(config)
@@ -82,7 +88,7 @@ def plan(document: Document, options: Mapping[str, Collection[str]]) -> Plan:
     if given and any(name in split for name in FILTERS):
         config.warn("benchmark_filename", "leaves the rows as they are, in RecBole too: no filter is applied")
     for role in ("user", "item"):
-        if role in getattr(chosen.cls, "takes", ()) and rows.leaves_out(config, role):
+        if role in getattr(chosen.cls, "takes", ()) and not of_fields and rows.leaves_out(config, role):
             config.warn("load_col", f"leaves out .{role}, but {chosen.name} reads it where it is there")
     seed = _whole(config, "seed", 2020)
     progress = config.take("show_progress", True) is not False
@@ -194,7 +200,7 @@ def _labels(config: Config, task: str, evaluate: Mapping[str, Any]) -> dict[str,
         raise config.error("threshold", "threshold is one column and a number", "such as threshold: {rating: 4}")
     [(name, least)] = threshold.items()
     column = rows.column(config, text(name))
-    if evaluate.get("candidates") != "labeled" and _of_lists(evaluate):
+    if task != "ctr" and evaluate.get("candidates") != "labeled" and _of_lists(evaluate):
         config.warn("threshold", "is ignored: all held-out rows count in a full ranking, whatever their label")
         return {}
     if task == "rating":
@@ -298,7 +304,7 @@ def _stopping(
         return found
     if step <= 0:
         return {**found, "valid_metric": "none"}
-    name, _, k = text(given["valid_metric"] or "MRR@10").partition("@")
+    name, _, k = text(given["valid_metric"] or keys.VALID_METRIC.get(chosen.task, "MRR@10")).partition("@")
     metric = _metric(config, "valid_metric", name)
     found |= {"valid_metric": f"{metric}@{k}" if k else metric, "eval_every": step}
     # RecBole stops when the values that are no better are more than stopping_step, recli when they are patience.
