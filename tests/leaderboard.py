@@ -92,8 +92,8 @@ PROTOCOLS: Mapping[str, Protocol] = {
 ABOUT = """\
 # Leaderboard
 
-Every model of the catalog at its defaults, of which none was chosen by test (some of `rbm`, `rp3beta` and `twotower`
-were by valid). `make leaderboard` makes this page from the commands `split`, `train`, `recommend` and `evaluate`.
+Every model of the catalog at its defaults, of which none was chosen by test (some of `libfm`, `rbm`, `rp3beta` and
+`twotower` were by valid). `make leaderboard` makes this page with `split`, `train`, `recommend` and `evaluate`.
 Networks stop by ndcg@10 of the valid part, or by auc where there are labels (patience 10), and keep the best epoch; the
 others are fitted on train alone and do not look at valid.
 
