@@ -1,6 +1,6 @@
 # make demo   the whole pipeline on sample_data/
 # make test   the tests
-# make leaderboard  docs/leaderboard.md; needs MovieLens-100K, see ML100K below
+# make leaderboard  docs/leaderboard.md; needs MovieLens-100K, see ML100K below, and Frappe beside it
 # make check  what CI runs: the tests, the linters, the types, the direction of imports
 PYTHON ?= python3
 BIN := .venv/bin
@@ -37,7 +37,7 @@ docs: $(BIN)/installed
 	$(BIN)/python tests/docs.py
 
 leaderboard: $(BIN)/installed
-	$(BIN)/python tests/leaderboard.py --data $(ML100K)
+	$(BIN)/python tests/leaderboard.py --data $(dir $(ML100K))
 
 size:
 	@find recli -name '*.py' | xargs wc -l | awk '$$2 != "total" {n = split($$2, p, "/"); f = n > 2 ? p[2] : "."; s[f] += $$1} END {for (f in s) print s[f], f}' | sort -rn

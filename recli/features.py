@@ -41,16 +41,14 @@ class Features:
         from scipy.sparse import csr_matrix
 
         key = ids.name
-        if (twice := table[key].is_duplicated()).any():
-            raise RecliError(Exit.DATA, f"{key} {table[key].filter(twice)[0]!r} stands twice in its table")
         chosen = _tokens(table, key) if columns is None else list(dict.fromkeys(columns))
-        aligned = ids.to_frame().with_row_index(ROW).join(table, on=key, how="left", maintain_order="left")
+        rows_of = aligned(table, ids).with_row_index(ROW)
         rows, places, names = [np.empty(0, np.int64)], [np.empty(0, np.int64)], list[tuple[str, str]]()
         for column in chosen:
             if column == key or column not in table.columns:
                 hint = nearest(column, [name for name in table.columns if name != key])
                 raise RecliError(Exit.USAGE, f"the {key.removesuffix('_id')}s' table has no column {column}", hint=hint)
-            held = _values(aligned, column)
+            held = _values(rows_of, column)
             values = held[column].unique().sort()
             rows.append(held[ROW].to_numpy())
             places.append(held[column].cast(pl.Enum(values)).to_physical().to_numpy().astype(np.int64) + len(names))
@@ -58,6 +56,20 @@ class Features:
         row, place = np.concatenate(rows), np.concatenate(places)
         matrix = csr_matrix((np.ones(len(row), np.float32), (row, place)), shape=(len(ids), len(names)))
         return cls(matrix=matrix, names=names)
+
+
+def aligned(table: pl.DataFrame | None, ids: pl.Series) -> pl.DataFrame:
+    """The rows of a table for ``ids``, in their order; null where an id is not in it.
+
+    Raises:
+        RecliError: an id stands twice (exit 3).
+    """
+    if table is None:
+        return ids.to_frame()
+    key = ids.name
+    if (twice := table[key].is_duplicated()).any():
+        raise RecliError(Exit.DATA, f"{key} {table[key].filter(twice)[0]!r} stands twice in its table")
+    return ids.to_frame().join(table, on=key, how="left", maintain_order="left")
 
 
 def columns_of(text: str) -> list[str] | None:

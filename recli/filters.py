@@ -125,14 +125,19 @@ def value_range(events: pl.DataFrame, column: str, spans: Spans) -> pl.DataFrame
     Raises:
         RecliError: the table has no such column, or it is not a column of numbers (exit 2).
     """
+    check_numbers(events, column)
+    # polars orders NaN above infinity, so an open end would let it in.
+    within = pl.any_horizontal(pl.col(column).is_between(lo, hi) for lo, hi in spans)
+    return events.filter(within & pl.col(column).is_not_nan())
+
+
+def check_numbers(events: pl.DataFrame, column: str) -> None:
+    """Refuse a column that is not there, or that does not hold numbers (exit 2)."""
     _check_column(events, column)
     if not events.schema[column].is_numeric():
         numbers = [name for name, dtype in events.schema.items() if dtype.is_numeric()]
         hint = f"numbers are in {', '.join(numbers)}" if numbers else None
         raise RecliError(Exit.USAGE, f"{column} is not a column of numbers", hint=hint)
-    # polars orders NaN above infinity, so an open end would let it in.
-    within = pl.any_horizontal(pl.col(column).is_between(lo, hi) for lo, hi in spans)
-    return events.filter(within & pl.col(column).is_not_nan())
 
 
 def value_in(events: pl.DataFrame, column: str, values: Sequence[str]) -> pl.DataFrame:

@@ -13,10 +13,14 @@ import numpy as np
 import polars as pl
 
 from recli.errors import Exit, RecliError
-from recli.features import Features
-from recli.schema import ITEM, KEYS, POSITION, RATING, TIME, USER
+from recli.features import Features, aligned
+from recli.fields import Coded, Coding, Encoder
+from recli.schema import ITEM, KEYS, LABEL, POSITION, QUERY, RATING, SPLIT, TIME, USER
 
 WEIGHT: Final = "\x1fweight"  # what an event weighs: a column that no file has
+
+# What no field is made of: ids have fields of their own, and the others are what is to be told.
+NO_FIELDS: Final = (USER, ITEM, RATING, LABEL, POSITION, QUERY, SPLIT, WEIGHT)
 
 MANY: Final = 500_000  # rows from which on kernels pay for their loading
 
@@ -110,11 +114,12 @@ def event_order(events: pl.DataFrame) -> Doubles | None:
 
 
 BESIDE: Final = {"rating": (RATING, pl.Float32), "time": (TIME, pl.Float64), "weight": (WEIGHT, pl.Float32)}
+COLUMNS: Final = {**BESIDE, "label": (LABEL, pl.Float32)}
 
 
 def _gathered(events: pl.DataFrame, rows: Longs, name: str) -> NDArray[Any] | None:
     """A field that stands beside the items of some ``rows``; None where the table has no such column."""
-    column, dtype = BESIDE[name]
+    column, dtype = COLUMNS[name]
     return events[column].cast(dtype).to_numpy()[rows] if column in events.columns else None
 
 
@@ -122,6 +127,11 @@ def beside(events: pl.DataFrame, rows: Longs) -> dict[str, Any]:
     """What stands beside the items of some ``rows``, by the names of the fields; None where the table has none."""
     with ThreadPoolExecutor(len(BESIDE)) as pool:
         return dict(zip(BESIDE, pool.map(partial(_gathered, events, rows), BESIDE), strict=True))
+
+
+def context_of(events: pl.DataFrame) -> pl.DataFrame:
+    """The columns that fields can be made of."""
+    return events.drop(*NO_FIELDS, strict=False)
 
 
 class Late:
@@ -148,8 +158,9 @@ class Interactions:
 
     ``users`` (n_users,) and ``items`` (n_items,) hold the ids by code. ``indptr`` (n_users + 1,) int64 bounds the
     events of each user in ``item`` (n,) int32, ``rating`` (n,) float32, ``time`` (n,) float64 and ``weight`` (n,)
-    float32, how much each counts (None where the table has none). ``tables`` are companions by role, ``user`` and
-    ``item``: who stands only there has a code, and no events.
+    float32, how much each counts (None where the table has none); ``label`` (n,) float32 and ``context``, a frame of n
+    rows, are their other columns. ``tables`` are companions by role, ``user`` and ``item``: who stands only there has a
+    code, and no events. ``coding`` says how columns become fields.
     """
 
     users: pl.Series
@@ -159,10 +170,15 @@ class Interactions:
     rating: Floats | None = Late()  # type: ignore[assignment]
     time: Doubles | None = Late()  # type: ignore[assignment]
     weight: Floats | None = Late()  # type: ignore[assignment]
+    label: Floats | None = Late()  # type: ignore[assignment]
+    context: pl.DataFrame | None = Late()  # type: ignore[assignment]
     tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    coding: Coding = field(default_factory=Coding)
 
     @classmethod
-    def of(cls, events: pl.DataFrame, tables: Mapping[str, pl.DataFrame] | None = None) -> Interactions:
+    def of(
+        cls, events: pl.DataFrame, tables: Mapping[str, pl.DataFrame] | None = None, coding: Coding | None = None
+    ) -> Interactions:
         """From a table with ``user_id`` and ``item_id``; the universe is the ids that occur in it, or in a companion.
 
         The companions, ``user`` and ``item``, are given to models that use them, and to no others.
@@ -175,8 +191,10 @@ class Interactions:
         with ThreadPoolExecutor(len(ids)) as pool:
             (users, user), (items, item) = pool.map(coded, ids)
         indptr, rows = order_within(user[: len(events)], event_order(events), len(users))
-        others: dict[str, Any] = {name: partial(_gathered, events, rows, name) for name in BESIDE}
-        return cls(users=users, items=items, indptr=indptr, item=item[rows], tables=tables, **others)
+        others: dict[str, Any] = {name: partial(_gathered, events, rows, name) for name in (*BESIDE, "label")}
+        others["context"] = lambda: context_of(events)[rows]
+        coding = coding or Coding()
+        return cls(users=users, items=items, indptr=indptr, item=item[rows], tables=tables, coding=coding, **others)
 
     @property
     def n_users(self) -> int:
@@ -207,6 +225,29 @@ class Interactions:
             return None
         return Features.of(self.tables[role], self.users if role == "user" else self.items, columns)
 
+    def encoded(self) -> tuple[Encoder, dict[str, Coded]]:
+        """The fields, learned from the events that are here, and those of every user, item and event, by role.
+
+        Those of users and items have one row more, the last: whoever is not known.
+        """
+        user = np.repeat(np.arange(self.n_users, dtype=np.int32), np.diff(self.indptr))
+        counts = {"user": np.diff(self.indptr), "item": np.bincount(self.item, minlength=self.n_items)}
+        context = pl.DataFrame() if self.context is None else self.context
+        frames = {
+            role: aligned(self.tables.get(role), ids) for role, ids in (("user", self.users), ("item", self.items))
+        }
+        events = np.ones(len(user), np.int64)
+        encoder = Encoder.fit(
+            {**{role: (frame, counts[role]) for role, frame in frames.items()}, "inter": (context, events)}, self.coding
+        )
+        coded = {"inter": encoder.encode("inter", context, len(user))}
+        for role, frame in frames.items():
+            known = np.append(counts[role] >= self.coding.min_count, False)
+            own = np.where(known, np.cumsum(known), 0).astype(np.int32)
+            stranger = pl.DataFrame(schema=frame.schema).clear(1)
+            coded[role] = encoder.encode(role, pl.concat([frame, stranger]), len(own), own)
+        return encoder, coded
+
     def queries(self) -> Queries:
         """Every user with the history that is here."""
         user = np.arange(self.n_users, dtype=np.int32)
@@ -220,7 +261,8 @@ class Queries:
     """A batch to score: whom (``user`` (n,) int32, -1 for unknown) and with which history.
 
     The history of query q is ``item[indptr[q]:indptr[q + 1]]``, in time order; ``rating``, ``time`` and ``weight`` are
-    those of its events. ``at`` (n,) is the time that a query is asked for, where one is known.
+    those of its events. ``at`` (n,) is the time that a query is asked for, where one is known, and ``context``, a frame
+    of n rows, what else is known of the occasion.
     ``replaced`` says that the histories were given by hand, so that what was learned of a known user is out of date.
     """
 
@@ -231,6 +273,7 @@ class Queries:
     time: Doubles | None = None
     weight: Floats | None = None
     at: Doubles | None = None
+    context: pl.DataFrame | None = None
     replaced: bool = False
 
     @classmethod
@@ -266,6 +309,7 @@ class Queries:
             time=None if self.time is None else self.time[events],
             weight=None if self.weight is None else self.weight[events],
             at=None if self.at is None else self.at[start:stop],
+            context=None if self.context is None else self.context[start:stop],
             replaced=self.replaced,
         )
 
@@ -282,6 +326,7 @@ class Queries:
             time=None if self.time is None else self.time[events],
             weight=None if self.weight is None else self.weight[events],
             at=None if self.at is None else self.at[rows],
+            context=None if self.context is None else self.context[rows],
             replaced=self.replaced,
         )
 

@@ -38,5 +38,5 @@ IDS: Final = frozenset({USER, ITEM, "head_id", "relation_id", "tail_id", "entity
 PARTS: Final = ("train", "valid", "test")
 FORMATS: Final = (
     *("atomic", "movielens", "csv", "tsv", "jsonl", "parquet"),
-    *("adjacency", "pairs", "sessions", "prefix", "matrix", "trec"),
+    *("adjacency", "pairs", "sessions", "prefix", "matrix", "trec", "libfm"),
 )

@@ -5,16 +5,24 @@ An array's field says its shape with `shaped`; what is saved to a file or comes 
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
+
+from recli.errors import Exit, RecliError
+from recli.fields import Coded, Encoder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
     from recli.interactions import Queries
+
+    Weights: TypeAlias = Mapping[str, NDArray[Any]]
 
     Floats = NDArray[np.float32]
     Ints = NDArray[np.int32]
@@ -251,3 +259,49 @@ def _or_zero(rows: Floats, codes: Ints) -> Floats:
     taken: Floats = rows[codes]
     taken[codes < 0] = 0
     return taken
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fielded:
+    """What a scorer of fields keeps: ``fields`` and ``learned`` are an `Encoder`, as it packs itself.
+
+    ``user`` and ``item`` are the `Coded` fields of each user and item, by the names of its arrays; the last row is that
+    of whoever is not known, so that every pair has a score.
+    """
+
+    fields: str
+    learned: Weights
+    user: Weights
+    item: Weights
+    n_users: int = length("users")
+    n_items: int = length("items")
+
+    @property
+    def context(self) -> list[str]:
+        """The columns of an event, beside its ids, that fields are made of."""
+        return [one["name"] for one in json.loads(self.fields) if one["role"] == "inter"]
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The fields, once it is certain that codes are rows of theirs: the kernels do not look.
+
+        Raises:
+            RecliError: they are not (exit 3).
+        """
+        try:
+            encoder = Encoder.unpack(self.learned, self.fields)
+            for role, n in (("user", self.n_users), ("item", self.n_items)):
+                encoder.check(role, self._coded(role), n + 1)
+        except (ValueError, TypeError, KeyError) as error:
+            raise RecliError(Exit.DATA, f"is no scorer: {error}") from error
+        return encoder
+
+    def _coded(self, role: str) -> Coded:
+        return Coded(**(self.user if role == "user" else self.item))
+
+    def parts(self, queries: Queries, items: Ints) -> list[Coded]:
+        """The fields of the queries' users, of items, and of the queries' occasions."""
+        encoder, parts = self.encoder, []
+        for role, codes in (("user", queries.user), ("item", items)):
+            parts.append(self._coded(role).take(codes))
+        return [*parts, encoder.encode("inter", queries.context, len(queries))]

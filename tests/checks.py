@@ -20,6 +20,7 @@ from recli.ranking import top_k
 from recli.scorers import Scorer
 
 Check = Callable[[str, Path], None]
+NORMED = ("nfm", "din")  # networks with a norm that read no sequence
 
 
 def model(name: str, **params: Any) -> Any:
@@ -28,8 +29,13 @@ def model(name: str, **params: Any) -> Any:
 
 
 def quick(name: str) -> Any:
-    """The model; one that reads sequences is trained for a few epochs only."""
-    return model(name, epochs=5) if is_reader(name) else model(name)
+    """The model; one that reads sequences, or fields, is trained for a few epochs only."""
+    return model(name, epochs=5) if is_reader(name) or is_contextual(name) else model(name)
+
+
+def is_contextual(name: str) -> bool:
+    chosen = catalog.resolve(name)
+    return chosen.task == "ctr" and "training" in getattr(chosen.cls, "takes", ())
 
 
 def is_reader(name: str) -> bool:
@@ -49,7 +55,7 @@ def tiny() -> Interactions:
             "rating": rng.integers(1, 6, 400).astype(float),
             "timestamp": rng.integers(1000, 2000, 400).astype(float),
         }
-    )
+    ).with_columns((pl.col("rating") >= 4).cast(pl.Float64).alias("label"))
     users, items = np.unique(user).tolist(), np.unique(item).tolist()
     tables = {
         "user": pl.DataFrame({"user_id": [f"u{u}" for u in users], "plan": [f"p{u % 3}" for u in users]}),
@@ -116,7 +122,7 @@ def fits_the_tiny_set(name: str, folder: Path) -> None:
 
 def same_seed_same_scores(name: str, folder: Path) -> None:
     # torch adds up the gradients of a norm thread by thread: a network with such is the same for as many threads only.
-    threads = (2, 2) if is_reader(name) else (1, 1, 2)
+    threads = (2, 2) if is_reader(name) or name in NORMED else (1, 1, 2)
     first, *others = (quick(name).fit(tiny(), Run(seed=5, threads=n)) for n in threads)
     for other in others:
         ours, theirs = store.pack(first), store.pack(other)
@@ -243,7 +249,8 @@ def beats_popularity(name: str, folder: Path) -> None:
         faster = {"epochs": 40, "learning_rate": 0.01, "train_batch_size": 64} if is_reader(name) else {}
         assert next_first(model(name, **faster).fit(cycle(), Run())) > 0.2  # popularity: 0.025
         return
-    scorer = model(name).fit(checkerboard(), Run())
+    faster = {"learning_rate": 0.01, "epochs": 60, "train_batch_size": 128}
+    scorer = model(name, **(faster if is_contextual(name) else {})).fit(checkerboard(), Run())
     assert withheld_first(scorer) > 2 * withheld_first(model("pop").fit(checkerboard(), Run()))
 
 

@@ -5,7 +5,8 @@
 It runs the commands themselves, so many processes at once, each with one thread, and keeps their files in the work
 folder: what is up to date there is not done again. A model whose figures are the same for two seeds is not run with a
 third. A model that fails is named, and nothing is written. With --tasks the tables of the others stay. The data are
-not part of the repository: FOLDER is MovieLens-100K as RecBole's atomic files, ml-100k.inter and ml-100k.item.
+not part of the repository: FOLDER has MovieLens-100K as RecBole's atomic files, in ml-100k, and Frappe as BARS parts
+and codes it, in frappe_x1.
 """
 
 from __future__ import annotations
@@ -28,53 +29,86 @@ import numpy as np
 from recli.models.catalog import CATALOG
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = Path(os.environ.get("RECLI_SHARED", ROOT.parent / "shared")) / "data" / "ml-100k"
+DATA = Path(os.environ.get("RECLI_SHARED", ROOT.parent / "shared")) / "data"
 BOARD = ROOT / "docs" / "leaderboard.md"
 SEEDS = (2020, 2021, 2022)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """What the models of a task are held to: the rows, the command that makes what is evaluated, and the metrics.
+    """What the models of a task are held to: the rows, how they are trained, what makes what is evaluated, the metrics.
 
-    The first metric orders the table, the higher the better.
+    The first metric orders the table, the higher the better. In ``sources`` and ``split`` files stand below the data.
     """
 
-    source: str
+    task: str
+    title: str
+    sources: tuple[str, ...]
     split: tuple[str, ...]
+    train: tuple[str, ...] = ()
     make: tuple[str, ...]
     metrics: tuple[str, ...]
     about: str
     beside: tuple[str, ...] = ()  # models of another task that are held to it too
 
 
-# A task that is not here has no table yet.
+RATIO = ("--dialect", "recbole", "--strategy", "ratio", "--ratios", "0.8,0.1,0.1")
+FRAPPE = ("frappe_x1/train.csv", "frappe_x1/valid.csv", "frappe_x1/test.csv")
+# By the name of its folder. A task that is not here has no table yet.
 PROTOCOLS: Mapping[str, Protocol] = {
     "ranking": Protocol(
-        source="ml-100k.inter",
-        split=("--dialect", "recbole", "--strategy", "ratio", "--ratios", "0.8,0.1,0.1", "--group-by", "user"),
+        task="ranking",
+        title="Ranking",
+        sources=("ml-100k/ml-100k.inter", "ml-100k/ml-100k.item"),
+        split=("ml-100k/ml-100k.inter", *RATIO, "--group-by", "user"),
         make=("recommend", "-k", "10"),
         metrics=("ndcg@10", "recall@10", "mrr@10"),
         about="MovieLens-100K, RecBole's own rows (8:1:1 by user, at random, seed 2020), test part: lists of ten, of\n"
         "all items but those that the user has in train or valid.",
     ),
     "sequential": Protocol(
-        source="ml-100k.inter",
-        split=("--strategy", "leave-one-out"),
+        task="sequential",
+        title="Sequential",
+        sources=("ml-100k/ml-100k.inter",),
+        split=("ml-100k/ml-100k.inter", "--strategy", "leave-one-out"),
         make=("recommend", "-k", "10"),
         metrics=("ndcg@10", "recall@10", "mrr@10"),
         about="MovieLens-100K, the last event of a user for test and the one before for valid: lists of ten, of all\n"
         "items but those that the user has in train or valid. `itemknn` knows no order.",
         beside=("itemknn",),
     ),
+    "ctr": Protocol(
+        task="ctr",
+        title="Clicks: MovieLens-100K",
+        sources=("ml-100k/ml-100k.inter", "ml-100k/ml-100k.user", "ml-100k/ml-100k.item"),
+        split=("ml-100k/ml-100k.inter", *RATIO, "--group-by", "none", "--threshold", "rating=4"),
+        train=("--columns", "age,gender,occupation,release_year,class"),
+        make=("predict",),
+        metrics=("auc", "logloss"),
+        about="MovieLens-100K, RecBole's own rows (8:1:1, at random, seed 2020), test part: whether a rating is 4 or\n"
+        "more, from the user, age, gender, occupation, the item, year and genres: the columns that RecBole loads.",
+    ),
+    "frappe": Protocol(
+        task="ctr",
+        title="Clicks: Frappe",
+        sources=FRAPPE,
+        split=(
+            *("--strategy", "given", "--user-col", "user", "--item-col", "item"),
+            *("--train", FRAPPE[0], "--valid", FRAPPE[1], "--test", FRAPPE[2]),
+        ),
+        make=("predict",),
+        metrics=("auc", "logloss"),
+        about="Frappe as BARS parts it (frappe_x1), test part: whether an app was used or drawn, from the user, the\n"
+        "app and eight columns of the occasion. Of train the negatives were drawn anew by the same rule.",
+    ),
 }
 ABOUT = """\
 # Leaderboard
 
-Every model of the catalog at its defaults, of which none was chosen by test (some of `rbm`, `rp3beta` and `twotower`
-were by valid). `make leaderboard` makes this page from the commands `split`, `train`, `recommend` and `evaluate`.
-Networks stop by ndcg@10 of the valid part (patience 10) and keep the best epoch; the others are fitted on train alone
-and do not look at valid.
+Every model of the catalog at its defaults, of which none was chosen by test (some of `libfm`, `rbm`, `rp3beta` and
+`twotower` were by valid). `make leaderboard` makes this page with `split`, `train`, `recommend` and `evaluate`.
+Networks stop by ndcg@10 of the valid part, or by auc where there are labels (patience 10), and keep the best epoch; the
+others are fitted on train alone and do not look at valid.
 
 ± is the deviation over three seeds; where there is none, a second seed gave the same figures. Seconds are of the
 processor, for the whole `train` process with one thread, its start included (the median of the seeds); peak memory is
@@ -129,7 +163,7 @@ def outcome(folder: Path, split: str, protocol: Protocol, model: str, seed: int)
     """Of a model with a seed, made or up to date."""
     name = f"{model}.{seed}"
     path, seconds, mib = recli(
-        folder, "train", split, "--model", model, "--seed", str(seed), "-j", "1", "-o", f"{name}.npz"
+        folder, "train", split, "--model", model, *protocol.train, "--seed", str(seed), "-j", "1", "-o", f"{name}.npz"
     )
     digest, took = shown(folder, path)["sha256"], folder / f"{name}.took.json"
     known = json.loads(took.read_text()) if took.exists() else {}
@@ -184,7 +218,7 @@ def table(task: str, made: Mapping[str, Sequence[Outcome]]) -> str:
     heads = ["model", *protocol.metrics, "seconds", "peak MiB", "numbers"]
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     lines += [row(model, made[model]) for model in sorted(made, key=first, reverse=True)]
-    return "\n".join([f"## {task.capitalize()}", "", protocol.about, "", *lines])
+    return "\n".join([f"## {protocol.title}", "", protocol.about, "", *lines])
 
 
 def board(data: Path, work: Path, task: str, models: Sequence[str], jobs: int) -> dict[str, list[Outcome]]:
@@ -195,8 +229,8 @@ def board(data: Path, work: Path, task: str, models: Sequence[str], jobs: int) -
     """
     protocol, folder = PROTOCOLS[task], work / task
     folder.mkdir(parents=True, exist_ok=True)
-    source = str((data / protocol.source).resolve())
-    split = recli(folder, "split", source, *protocol.split, "-o", f"{task}.split.parquet")[0]
+    own = [str((data / word).resolve()) if word in protocol.sources else word for word in protocol.split]
+    split = recli(folder, "split", *own, "-o", f"{task}.split.parquet")[0]
 
     def one(model: str) -> list[Outcome] | RuntimeError:
         try:
@@ -212,12 +246,13 @@ def board(data: Path, work: Path, task: str, models: Sequence[str], jobs: int) -
     return {model: found for model, found in made.items() if not isinstance(found, RuntimeError)}
 
 
-def models_of(task: str) -> list[str]:
-    """The catalog's models of a task and those held to it too; networks, which take the longest, first."""
+def models_of(name: str) -> list[str]:
+    """The models that a protocol is for; networks, which take the longest, first."""
     from recli.models import catalog
 
-    named = [*(name for name, entry in CATALOG.items() if entry.task == task), *PROTOCOLS[task].beside]
-    return sorted(named, key=lambda name: "training" not in getattr(catalog.resolve(name).cls, "takes", ()))
+    protocol = PROTOCOLS[name]
+    named = [*(model for model, entry in CATALOG.items() if entry.task == protocol.task), *protocol.beside]
+    return sorted(named, key=lambda model: "training" not in getattr(catalog.resolve(model).cls, "takes", ()))
 
 
 def main() -> None:
@@ -228,20 +263,20 @@ def main() -> None:
     parser.add_argument("--models", help="only print these; nothing is written")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     asked = parser.parse_args()
-    for protocol in PROTOCOLS.values():
-        if not (asked.data / protocol.source).exists():
+    for source in [name for protocol in PROTOCOLS.values() for name in protocol.sources]:
+        if not (asked.data / source).exists():
             sys.exit(
-                f"leaderboard: no {protocol.source} in {asked.data}, and MovieLens-100K is not part of this "
-                "repository: --data names a folder that has it, as RecBole's atomic files"
+                f"leaderboard: no {source} in {asked.data}, and the data are not part of this repository: --data names "
+                "a folder that has them, ml-100k as RecBole's atomic files and frappe_x1 as BARS parts it"
             )
     tables = {} if asked.models or not BOARD.exists() else tables_of(BOARD.read_text())
-    for task in asked.tasks.split(","):
-        named = [name for name in models_of(task) if not asked.models or name in asked.models.split(",")]
+    for name in asked.tasks.split(","):
+        models = [model for model in models_of(name) if not asked.models or model in asked.models.split(",")]
         try:
-            tables[task] = table(task, board(asked.data, asked.work, task, named, asked.jobs))
+            tables[name] = table(name, board(asked.data, asked.work, name, models, asked.jobs))
         except RuntimeError as error:
             sys.exit(f"leaderboard: {error}")
-    page = "\n\n".join([ABOUT, *(tables[task] for task in PROTOCOLS if task in tables)]) + "\n"
+    page = "\n\n".join([ABOUT, *(tables[name] for name in PROTOCOLS if name in tables)]) + "\n"
     if asked.models:
         print(page)
     else:
@@ -250,9 +285,10 @@ def main() -> None:
 
 
 def tables_of(page: str) -> dict[str, str]:
-    """The tables of a page that was made before, by their tasks."""
+    """The tables of a page that was made before, by the names of their protocols."""
+    names = {protocol.title: name for name, protocol in PROTOCOLS.items()}
     parts = [part.strip() for part in page.split("\n## ")[1:]]
-    return {part.partition("\n")[0].lower(): f"## {part}" for part in parts}
+    return {names[part.partition("\n")[0]]: f"## {part}" for part in parts}
 
 
 if __name__ == "__main__":

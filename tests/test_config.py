@@ -181,14 +181,23 @@ def test_the_rows_are_recboles(data: Path, text: str, expected: dict[str, Any]) 
         ("metrics: [RMSE, MAE]\neval_args: {mode: labeled}", {"metrics": "rmse,mae", "candidates": None}),
         ("eval_args: {mode: uni100}", {"candidates": "sampled:100"}),
         ("eval_args: {mode: {valid: pop50, test: pop50}}", {"candidates": "sampled:50:popularity"}),
-        ("eval_args: {mode: labeled}\nthreshold: {rating: 4}", {"candidates": "labeled", "relevant": "rating>=4"}),
-        ("metrics: [AUC]\neval_args: {mode: labeled}\nthreshold: {rating: 4}", {"relevant": "rating>=4"}),
+        ("eval_args: {mode: labeled}\nthreshold: {rating: 4}", {"candidates": "labeled", "relevant": None}),
+        ("metrics: [AUC]\neval_args: {mode: labeled}\nthreshold: {rating: 4}", {"candidates": None, "relevant": None}),
         ("repeatable: True", {"allow_seen": True}),
     ],
 )
 def test_what_is_measured_is_recboles(data: Path, text: str, expected: dict[str, Any]) -> None:
     evaluate = of_ease(text).evaluate
     assert {name: evaluate.get(name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("of", ["metrics: [AUC]\n", ""])
+def test_a_threshold_writes_labels_for_a_model_that_learns_no_ratings(data: Path, of: str) -> None:
+    text = f"{of}eval_args: {{mode: labeled}}\nRATING_FIELD: stars\nthreshold: {{stars: 4}}"
+    plan = of_ease(text)
+    assert plan.split is not None and plan.split["threshold"] == "rating=4" and "relevant" not in plan.evaluate
+    plan = planned(f"model: biasedsvd\ndataset: tiny\n{text}")
+    assert plan.split is not None and "threshold" not in plan.split and plan.evaluate["relevant"] == "rating>=4"
 
 
 @pytest.mark.parametrize("name", sorted(keys.IGNORED))
@@ -382,3 +391,55 @@ def test_the_schema_in_the_docstring_is_accepted(data: Path) -> None:
     text = re.findall(r"\n((?:    .*\n)+)", ours.__doc__ or "")[0]
     plan = planned("\n".join(line[4:] for line in text.splitlines()).replace("assert:", "candidates:"))
     assert [one["model"] for one in plan.train] == ["ease", "als"] and plan.recommend == {"k": 20}
+
+
+# Columns that become fields
+
+
+def test_recbole_s_columns_become_fields(data: Path) -> None:
+    (data / "tiny.user").write_text("user_id:token\tage:float\tgender:token\tzip:token\nu1\t3\tM\t1\n")
+    (data / "tiny.item").write_text("item_id:token\tclass:token_seq\tyear:float\ni1\ta b\t3\n")
+    text = """
+model: DeepFM
+dataset: tiny
+load_col: {inter: [user_id, item_id, rating, timestamp], user: [user_id, age, gender], item: '*'}
+numerical_features: [age, year]
+discretization: {age: {method: ED, bucket: 5}, rating: {method: LD}}
+normalize_field: [year, timestamp]
+seq_len: {class: 2}
+threshold: {rating: 4}
+"""
+    plan = planned(text)
+    [train] = plan.train
+    assert train["columns"] == "age,gender,class,year"
+    assert train["field"] == ["age=bucket:5", "class=first:2"]
+    assert (train["numerical"], train["normalize"]) == ("year", "year")
+    assert train["valid_metric"] == "auc"
+    assert plan.split["threshold"] == "rating=4"
+    assert plan.evaluate["metrics"] == "auc,logloss"
+    assert any("discretization of rating is ignored" in line for line in plan.warnings)
+    assert planned("model: FM\ndataset: tiny").train[0]["columns"] == ""  # RecBole loads ids alone
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("normalize_all: True\nnormalize_field: [age]", "normalize_field and normalize_all are both set"),
+        ("discretization: {age: {method: XD}}", "age has the method 'XD'"),
+        ("discretization: [age]", "discretization is by column"),
+        ("load_col: {user: [user_id, aeg]}", "the users' table has no column aeg"),
+    ],
+)
+def test_columns_that_cannot_be_fields(data: Path, text: str, message: str) -> None:
+    (data / "tiny.user").write_text("user_id:token\tage:float\nu1\t3\n")
+    assert message in refused(f"model: LR\ndataset: tiny\n{text}").message
+
+
+def test_ml_100k_has_columns_of_its_own(data: Path) -> None:
+    folder = data.with_name("ml-100k")
+    folder.mkdir()
+    (folder / "ml-100k.inter").write_bytes((data / "tiny.inter").read_bytes())
+    plan = planned("model: LR\ndataset: ml-100k")
+    assert plan.train[0]["columns"] == "age,gender,occupation,release_year,class"
+    assert plan.split["threshold"] == "rating=4"
+    assert planned("model: EASE\ndataset: ml-100k").split.get("threshold") is None

@@ -11,7 +11,7 @@ import pytest
 from scipy.sparse import csr_matrix
 from scipy.sparse import random as random_matrix
 
-from recli.kernels import als, bpr, history, kernel, spread, threads, topk
+from recli.kernels import als, bpr, fm, history, kernel, spread, threads, topk
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -85,6 +85,11 @@ def outputs() -> list[bytes]:
     out += [np.array(wrong), user, item, dense.copy(), sparse, *topk.neighbours(x, np.ones(200), 0.0, 9)]
     lists, scores = np.full((300, 9), -1, np.int32), np.full((300, 9), -np.inf, np.float32)
     topk.top_k(dense, x.indptr.astype(np.int64), x.indices, np.empty(0, np.bool_), lists, scores)
+    machine, label = fm.Machine.of(200, 8, rng), rng.integers(0, 2, 300).astype(np.float32)
+    penalty = fm.Penalty(0, 1, 1)
+    fm.epoch(x, label, rng.permutation(300), machine, penalty, rate=0.01, label=True)
+    fm.sweep(x, fm.Columns.of(x), label, machine, penalty, label=True)
+    out += [*machine, fm.scores(x, machine), *fm.sums(x, machine)]
     return [array.tobytes() for array in (*out, lists, scores)]
 
 

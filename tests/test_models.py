@@ -36,6 +36,9 @@ EXCUSED = {
     ("knn-baseline", "beats_popularity"): "it predicts ratings, and the board has none",
     ("slopeone", "beats_popularity"): "it predicts ratings, and the board has none",
     ("rbm-rating", "beats_popularity"): "it predicts ratings, and the board has none",
+    ("lr", "beats_popularity"): "its score is a sum of the user's part and the item's: one order for everybody",
+    ("libfm", "beats_popularity"): "it learns from labels, and the board has none",
+    ("lightgbm", "beats_popularity"): "it learns from labels, and the board has none",
     ("bert4rec", "beats_popularity"): "in 40 short histories it stays near chance, even for thousands of steps",
     ("autorec", "beats_popularity"): "it predicts ratings, and the board has none",
 }

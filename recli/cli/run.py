@@ -229,10 +229,11 @@ class Pipeline:
         if "training" not in takes or "tensorboard" in options or not is_installed():
             return options
         logged = {**options, "tensorboard": self.output.folder / "tensorboard"}
-        from recli.pipeline.training import VALID_METRIC
+        from recli.pipeline.training import OF_LISTS, VALID_METRIC
 
-        first = str(options.get("valid_metric") or VALID_METRIC)
-        if first.lower() != "none":
+        task = catalog.resolve(str(options["model"])).task
+        first = str(options.get("valid_metric") or VALID_METRIC.get(task, OF_LISTS))
+        if first.lower() != "none" and task not in VALID_METRIC:
             logged["valid_metric"] = ",".join(dict.fromkeys([first, *self._metrics_of_lists()]))
         return logged
 

@@ -54,9 +54,16 @@ def strategy(
     session_col: Annotated[
         str | None, typer.Option("--session-col", metavar="COL", help="The column that tells a user's sessions apart.")
     ] = None,
+    threshold: Annotated[
+        str | None,
+        typer.Option(
+            "--threshold", metavar="COL=X", help="A label for a column: 1 from X up, else 0; the column goes."
+        ),
+    ] = None,
     seed: opt.Seed = 2020,
 ) -> "Strategy":
-    """The options that say which row is train, valid or test."""
+    """The options that say which row is train, valid or test, and what its label is."""
+    from recli.labels import parse_threshold
     from recli.pipeline.split import Strategy
 
     opt.choice("--strategy", strategy, STRATEGIES)
@@ -66,16 +73,19 @@ def strategy(
         if value is not None and name not in OPTIONS[strategy]:
             others = " or ".join(other for other, names in OPTIONS.items() if name in names)
             raise RecliError(Exit.USAGE, f"--{name} says nothing to --strategy {strategy}", hint=f"it is for {others}")
-    sessions = _sessions(strategy, session_gap, session_col)
+    of_rows: dict[str, Any] = {
+        "sessions": _sessions(strategy, session_gap, session_col),
+        "threshold": None if threshold is None else parse_threshold(threshold),
+    }
     if strategy in ("ratio", "leave-one-out"):
-        return Strategy(name=strategy, params=_by_order(strategy, given, seed), sessions=sessions)
+        return Strategy(name=strategy, params=_by_order(strategy, given, seed), **of_rows)
     if strategy == "kfold":
         chosen = {"folds": folds or 5, "group_by": _group_by(group_by), "seed": seed}
-        return Strategy(name=strategy, params=chosen)
+        return Strategy(name=strategy, params=chosen, **of_rows)
     if strategy == "time" and at is None:
         hint = "--at 0.8,0.9 or --at 2020-01-01,2020-02-01"
         raise RecliError(Exit.USAGE, "--strategy time needs its cuts", hint=hint)
-    return Strategy(name=strategy, params={} if at is None else {"at": at.split(",")}, sessions=sessions)
+    return Strategy(name=strategy, params={} if at is None else {"at": at.split(",")}, **of_rows)
 
 
 def _sessions(strategy: str, gap: str | None, column: str | None) -> "Sessions":
@@ -160,7 +170,7 @@ def command(
     column that says where each belongs; what leaks from test into train is told on stderr. kfold writes a file for each
     fold, which is test in it and train in the others; given reads GroupLens' five, u1.base and u1.test and so on, from
     a folder. With --session-gap or --session-col a session stands for the user, and time and --group-by none put whole
-    sessions into a part, by their last event.
+    sessions into a part, by their last event. --threshold rating=4 writes a column label, which models of clicks learn.
     """
     from dataclasses import replace
 
@@ -174,13 +184,15 @@ def command(
         if "train" not in given or len(given) < 2 or inputs:
             message = "--strategy given takes --train and --test (and --valid), and no other input"
             raise RecliError(Exit.USAGE, message, hint="or a folder of GroupLens' folds, u1.base to u5.test")
-        opt.map_over([given["train"]], making, lambda _: steps.split_given(given, source, filters, out))
+        threshold = strategy.threshold
+        opt.map_over([given["train"]], making, lambda _: steps.split_given(given, source, filters, out, threshold))
         return
     if strategy.name in ("kfold", "given") and making.path is not None and "{fold}" not in making.path:
         raise RecliError(Exit.USAGE, "-o names one file for several folds", hint="put {fold} into it, their number")
     paths = opt.inputs_of(console, inputs, making.path)
     if strategy.name == "given":
-        opt.map_over(paths[:1], making, lambda _: steps.split_given_folds(paths, source, filters, out))
+        threshold = strategy.threshold
+        opt.map_over(paths[:1], making, lambda _: steps.split_given_folds(paths, source, filters, out, threshold))
         return
     one = steps.split_folds if strategy.name == "kfold" else steps.split
     opt.map_over(paths, making, lambda path: one(path, source, filters, strategy, out))

@@ -47,13 +47,32 @@ def command(
     item_table: Annotated[
         Path | None, typer.Option("--item-table", metavar="FILE", help="The items' table, if not the split's.")
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option("--columns", metavar="COL,…", help="Fields are made of these; default: all that hold tokens."),
+    ] = None,
+    field: Annotated[
+        list[str] | None,
+        typer.Option("--field", metavar="COL=HOW", help="token[:N], number, bucket:N, quantile:N, log, first:N."),
+    ] = None,
+    numerical: Annotated[
+        str | None, typer.Option("--numerical", metavar="COL,…|all", help="Numbers that are fields, as they are.")
+    ] = None,
+    normalize: Annotated[
+        str | None, typer.Option("--normalize", metavar="COL,…|all", help="Numbers that are brought to 0 … 1.")
+    ] = None,
+    min_count: Annotated[
+        int, typer.Option("--min-count", metavar="N", min=1, help="Tokens in fewer train rows count as unknown.")
+    ] = 1,
     seed: opt.Seed = 2020,
     device: Annotated[
         str | None, typer.Option("--device", metavar="|".join(DEVICES), help="Networks: where to train; default: auto.")
     ] = None,
     valid_metric: Annotated[
         str | None,
-        typer.Option("--valid-metric", metavar="M@K,…|none", help="Networks: stop by the first; default: ndcg@10."),
+        typer.Option(
+            "--valid-metric", metavar="M@K,…|none", help="Networks: stop by the first; default: ndcg@10, or auc."
+        ),
     ] = None,
     allow_seen: Annotated[
         bool, typer.Option("--allow-seen", help="Networks: validate lists that may hold what users have already.")
@@ -92,6 +111,11 @@ def command(
     model counts it for; those of a user and an item add up. What recommend --history gives weighs by the same column
     where it has it, else 1, and is not aged.
 
+    Models of clicks and their like take fields: users, items, and the columns of their tables and of the events. A
+    token becomes a field of its own accord, a number where --field, --numerical or --columns names it: --field
+    age=bucket:10 has ten ranges of equal width, quantile:10 of equally many rows, log those of logarithms, token:5
+    what stands in 5 train rows, first:5 the first parts of a sequence. What train never saw counts as unknown.
+
     Networks are validated on the valid part, and the best epoch by the first --valid-metric is kept; other metrics are
     only logged. With --checkpoint, SIGINT and SIGTERM end the training once its state is written, and SIGUSR1 has it
     written.
@@ -107,6 +131,7 @@ def command(
     opt.names_each("--checkpoint", None if checkpoint is None else str(checkpoint), len(paths))
     from dataclasses import replace
 
+    from recli.fields import coding_of
     from recli.model import Run, parse
     from recli.pipeline.train import train
     from recli.pipeline.training import Training
@@ -129,6 +154,7 @@ def command(
     )
     given, out = parse(param or ()), making.output(console)
     how: dict[str, Any] = {"fit_on": FIT_ON[fit_on], "weighing": weighing, "init": init or (), "training": training}
+    how["coding"] = coding_of(columns, field or (), numerical, normalize, min_count)
     logs = Logs.of(model, given, seed, tensorboard, log, embedding_projector)
 
     def one(path: Path) -> Path:

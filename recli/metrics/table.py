@@ -6,7 +6,7 @@ To add a metric: a function in the file of its kind, and an entry here.
 from functools import partial
 from typing import Final
 
-from recli.metrics import beyond, ranking, rating
+from recli.metrics import beyond, ranking, rating, reliability
 from recli.metrics.metric import Metric
 
 _lists = partial(Metric, kind="lists", population="listed")
@@ -224,6 +224,13 @@ METRICS: Final[dict[str, Metric]] = {
             definition="logloss/clip=1e-15",
             summary="mean negative log-likelihood of the labels",
             source="RecBole 1.2.1 LogLoss",
+        ),
+        _pairs(
+            name="ece",
+            function=reliability.ece,
+            definition="ece/bins=10/equal-width",
+            summary="expected calibration error: how far probabilities are from what comes true",
+            source="Naeini et al. 2015",
         ),
     )
 }

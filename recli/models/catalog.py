@@ -212,6 +212,49 @@ CATALOG: Final[Mapping[str, Entry]] = {
         summary="the two together: neural matrix factorisation",
         begins_with=("gmf", "mlp"),
     ),
+    "lr": Entry(path="recli.models.context.lr:LR", summary="logistic regression on the fields", task="ctr"),
+    "fm": Entry(
+        path="recli.models.context.fm:FM", summary="a factorisation machine: fields, and pairs of fields", task="ctr"
+    ),
+    "libfm": Entry(
+        path="recli.models.context.libfm:LibFM", summary="the same by alternating least squares", task="ctr"
+    ),
+    "deepfm": Entry(
+        path="recli.models.context.deepfm:DeepFM",
+        summary="a factorisation machine beside a perceptron",
+        task="ctr",
+    ),
+    "widedeep": Entry(
+        path="recli.models.context.widedeep:WideDeep",
+        summary="logistic regression beside a perceptron: wide & deep",
+        task="ctr",
+    ),
+    "dcnv2": Entry(
+        path="recli.models.context.dcnv2:DCNV2",
+        summary="layers that cross the fields, and a perceptron",
+        task="ctr",
+    ),
+    "xdeepfm": Entry(
+        path="recli.models.context.xdeepfm:XDeepFM",
+        summary="compressed interactions of ever higher order, beside a perceptron",
+        task="ctr",
+    ),
+    "autoint": Entry(
+        path="recli.models.context.autoint:AutoInt",
+        summary="fields that attend to each other, beside a perceptron",
+        task="ctr",
+    ),
+    "nfm": Entry(
+        path="recli.models.context.nfm:NFM",
+        summary="a perceptron over the products of all pairs of fields",
+        task="ctr",
+    ),
+    "din": Entry(
+        path="recli.models.context.din:DIN",
+        summary="what of the history is like the item, and a perceptron",
+        task="ctr",
+    ),
+    "lightgbm": Entry(path="recli.models.context.lightgbm:LightGBM", summary="boosted trees on the fields", task="ctr"),
     "markov": Entry(
         path="recli.models.sequence.markov:Markov", summary="what came next after the last event", task="sequential"
     ),

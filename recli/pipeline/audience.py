@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from recli.interactions import Queries, beside, encode, event_order, order_within
-from recli.schema import ITEM, QUERY, USER
+from recli.schema import ITEM, LABEL, QUERY, USER
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,6 +34,11 @@ def numbered(rows: pl.DataFrame) -> pl.DataFrame:
     order = event_order(rows)
     place = np.arange(rows.height) if order is None else np.argsort(order, kind="stable")
     return rows[place].with_columns(pl.int_range(pl.len(), dtype=pl.Int32).over(USER).alias(QUERY))
+
+
+def clicked(events: pl.DataFrame) -> pl.DataFrame:
+    """The events that are a history where they have labels: those whose label is above 0."""
+    return events.filter(pl.col(LABEL) > 0) if LABEL in events.columns else events
 
 
 @dataclass(frozen=True, kw_only=True)

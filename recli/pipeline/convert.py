@@ -10,14 +10,18 @@ from recli.errors import Exit, RecliError
 from recli.pipeline.events import TABLES, Source, open_events, stamp_of, table_header, unchanged
 from recli.pipeline.names import stem
 from recli.pipeline.step import Input, Output, Product, Step, perform, table_of
+from recli.schema import PARTS, SPLIT
 
-SUFFIXES = {"csv": ".csv", "tsv": ".tsv"}
+SUFFIXES = {"csv": ".csv", "tsv": ".tsv", "libfm": ".libfm"}
 
 
 def convert(path: Path, source: Source, to: str, output: Output) -> list[Path]:
-    """Every table of ``path``, the interactions first: as an artifact each, or as text with ``to``."""
+    """Every table of ``path``, the interactions first: as an artifact each, or as text with ``to``.
+
+    Text of a split may go to a file for each part, where ``-o`` has {part}.
+    """
     if to != "parquet":
-        return [_export(path, source, to, output)]
+        return _export(path, source, to, output)
     if sources.is_folder(path):
         return _convert_all(path, source, output)
     events = open_events(path, source)
@@ -60,7 +64,7 @@ def _product(table: sources.Table) -> Product:
     return Product(payload=table.frame, more=more, summary=f"{table.frame.height:,} rows{left_out}")
 
 
-def _export(path: Path, source: Source, to: str, output: Output) -> Path:
+def _export(path: Path, source: Source, to: str, output: Output) -> list[Path]:
     """A table, or recommendations, as text: no artifact, so it has no header and no cache."""
     table = _table(path, source)
     if output.path == "-":
@@ -68,15 +72,26 @@ def _export(path: Path, source: Source, to: str, output: Output) -> Path:
         output.claim(Path("-"))
         sources.write(table, to, output.stream)
         output.stream.flush()
-        return Path("-")
-    suffix = SUFFIXES.get(to, f".{table.kind}")
-    target = Path((output.path or "{name}" + suffix).replace("{name}", "stdin" if str(path) == "-" else stem(path)))
+        return [Path("-")]
+    name = output.path or "{name}" + SUFFIXES.get(to, f".{table.kind}")
+    name = name.replace("{name}", "stdin" if str(path) == "-" else stem(path))
+    if "{part}" not in name:
+        return [_export_one(table, None, Path(name), path, to, output)]
+    if SPLIT not in table.frame.columns:
+        raise RecliError(Exit.USAGE, "is no split, and -o has {part}", where=path, hint="{name} is its name")
+    there = [part for part in PARTS if (table.frame[SPLIT] == part).any()]
+    return [_export_one(table, part, Path(name.replace("{part}", part)), path, to, output) for part in there]
+
+
+def _export_one(table: sources.Table, part: str | None, target: Path, path: Path, to: str, output: Output) -> Path:
+    """The rows of a part, or all of them, in a file."""
     guard(target, [path])
     if target.exists() and not output.overwrite and not is_stream(target):
         raise RecliError(Exit.USAGE, "is there already", where=target, hint="--overwrite replaces it")
     output.claim(target)
-    commit(target, partial(sources.write, table, to))
-    output.note(f"{target}: {table.frame.height:,} rows")
+    commit(target, partial(sources.write, table, to, part=part))
+    rows = table.frame if part is None else table.frame.filter(table.frame[SPLIT] == part)
+    output.note(f"{target}: {rows.height:,} rows")
     return target
 
 

@@ -94,8 +94,8 @@ def pairs_of(task: Task, given: Events | None) -> pl.DataFrame:
             raise RecliError(Exit.USAGE, "--rolling takes the pairs from the split", hint="leave out the file of pairs")
         rows = numbered(rows)
     # Without rolling queries a column called so is not what numbers them.
-    kept = (USER, *((QUERY,) if task.request.rolling else ()), ITEM, RATING, LABEL, TIME)
-    return rows.select(name for name in kept if name in rows.columns)
+    kept = (USER, *((QUERY,) if task.request.rolling else ()), ITEM, RATING, LABEL, TIME, *task.context)
+    return rows.select(name for name in dict.fromkeys(kept) if name in rows.columns)
 
 
 def missing_pairs(task: Task) -> pl.DataFrame:
@@ -132,13 +132,16 @@ def score(task: Task, pairs: pl.DataFrame, output: Output) -> Predictions:
         raise RecliError(Exit.DATA, f"no history is given for user {stranger}", hint="--history has to name every user")
     item = encode(pairs[ITEM], items)
     time = pairs[TIME].cast(pl.Float64).to_numpy() if TIME in pairs.columns else None
+    context = pairs.select(name for name in task.context if name in pairs.columns)
     scores = np.empty(len(row), np.float32)
     ends = np.cumsum((audience.stop - audience.start)[row])
     first = 0
     while first < len(row):
         last = int(np.searchsorted(ends, (ends[first - 1] if first else 0) + EVENTS, side="right"))
         block = slice(first, max(last, first + 1))
-        queries = replace(audience.queries(row[block]), at=None if time is None else time[block])
+        queries = replace(
+            audience.queries(row[block]), at=None if time is None else time[block], context=context[block]
+        )
         scores[block] = scorer.score_pairs(queries, item[block])
         output.progress(block.stop, len(row), "pairs")
         first = block.stop
@@ -177,6 +180,8 @@ def _product(task: Task, given: Events | None, output: Output, *, missing: bool)
     pairs = missing_pairs(task) if missing else pairs_of(task, given)
     if pairs.is_empty():
         raise RecliError(Exit.DATA, "holds no pair", where=task.events.path if given is None else given.path)
+    if lost := [name for name in task.context if name not in pairs.columns]:
+        output.note(f"the pairs have no {', '.join(lost)}, which counts as unknown")
     found = score(task, pairs, output)
     unscored = found.frame[SCORE].null_count()
     header = task.artifact.header.more
@@ -195,4 +200,5 @@ def _product(task: Task, given: Events | None, output: Output, *, missing: bool)
             output.note(f"{count:,} of {pairs.height:,} pairs {FALLBACKS[kind]}")
     if unscored:
         output.note(f"{unscored:,} of {pairs.height:,} pairs have no score: the user or the item is unknown")
-    return Product(payload=found.frame, more=more, summary=f"{pairs.height:,} predictions")
+    frame = found.frame.drop((name for name in task.context if name != TIME), strict=False)
+    return Product(payload=frame, more=more, summary=f"{pairs.height:,} predictions")

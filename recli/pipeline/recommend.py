@@ -15,7 +15,7 @@ from recli.errors import Exit, RecliError
 from recli.interactions import encode
 from recli.memory import reserve
 from recli.models import store
-from recli.pipeline.audience import Audience, of_users, rolling
+from recli.pipeline.audience import Audience, clicked, of_users, rolling
 from recli.pipeline.events import Events, Source, check_parent, open_events, parent_path
 from recli.pipeline.folds import Fold
 from recli.pipeline.names import stem
@@ -107,6 +107,11 @@ class Task:
         """The module whose class scores for the model."""
         meta: Mapping[str, Any] = self.artifact.header.more["scorer"]
         return str(meta["scorer"]).partition(":")[0]
+
+    @property
+    def context(self) -> list[str]:
+        """The columns of an event, beside its ids, that the model makes fields of."""
+        return [str(name) for name in self.artifact.header.more.get("context", ())]
 
     @property
     def weighing(self) -> Weighing:
@@ -281,7 +286,12 @@ def audience_of(task: Task, users: pl.Series, items: pl.Series, wanted: pl.Serie
 
     ``wanted`` are the users where they are not those of the phase.
     """
-    request, serve = task.request, task.weighing.serve
+    request = task.request
+    in_clicks = task.artifact.header.more["task"] == "ctr"
+
+    def serve(rows: pl.DataFrame) -> pl.DataFrame:
+        return task.weighing.serve(clicked(rows) if in_clicks else rows)
+
     if task.given is not None:
         rows = task.given.part("train", "valid")  # of a split, whose test rows are what is to be found
         wanted = rows[USER].unique(maintain_order=True)
@@ -335,6 +345,7 @@ def _product(task: Task, output: Output) -> Product:
     more = task.facts | {
         "k": k,
         "model": task.artifact.header.more["model"],
+        "task": task.artifact.header.more["task"],
         "fit_on": task.artifact.header.more["fit_on"],
         "users": users,
         "unknown_users": lists.unknown,

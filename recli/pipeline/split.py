@@ -10,13 +10,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from recli import filters, sessions, sources, splits
+from recli import filters, labels, sessions, sources, splits
 from recli.errors import Exit, RecliError
+from recli.labels import Threshold
 from recli.pipeline.companions import companion
 from recli.pipeline.events import Events, Source, open_events, table_header
 from recli.pipeline.folds import Fold
 from recli.pipeline.step import Output, Product, Step, perform
-from recli.schema import PARTS, SPLIT
+from recli.schema import LABEL, PARTS, SPLIT
 from recli.sources.names import bare, is_pattern
 
 if TYPE_CHECKING:
@@ -99,11 +100,17 @@ class Sessions:
 
 @dataclass(frozen=True, kw_only=True)
 class Strategy:
-    """How to split: the name and the parameters that belong to it, and the sessions that are split."""
+    """How to split: the name and its parameters, the sessions that are split, and what makes a row's label 1."""
 
     name: str = "ratio"
     params: Mapping[str, Any] = field(default_factory=dict)
     sessions: Sessions = field(default_factory=Sessions)
+    threshold: Threshold | None = None
+
+    def all_params(self) -> dict[str, Any]:
+        """Those of the name, and what else was asked for."""
+        asked = {} if self.threshold is None else {"threshold": str(self.threshold)}
+        return {"strategy": self.name, **self.params, **self.sessions.params(), **asked}
 
     def label(self, events: "pl.DataFrame", ids: splits.Ids, note: Callable[[str], None]) -> "pl.Series":
         """train, valid, test or null for every row; sessions are not parted where the whole table is cut at once."""
@@ -157,7 +164,8 @@ def split(path: Path, source: Source, chosen: Filters, strategy: Strategy, outpu
     def work() -> Product:
         frame = _filtered(events, chosen, output, strategy.sessions)
         ids = splits.Ids.of(frame)
-        return _materialise(events.table, frame, ids, strategy.label(frame, ids, output.note), output)
+        parts = strategy.label(frame, ids, output.note)
+        return _materialise(events.table, frame, ids, parts, output, strategy.threshold)
 
     return perform(_step(events, strategy, chosen.params()), output, work)
 
@@ -173,23 +181,27 @@ def split_folds(path: Path, source: Source, chosen: Filters, strategy: Strategy,
         return frame, ids, splits.kfold(frame, ids=ids, **strategy.params)
 
     def work(number: int, said: Output) -> Product:
-        frame, ids, labels = drawn()
-        return _materialise(events.table, frame, ids, labels[number - 1], said)
+        frame, ids, folds = drawn()
+        return _materialise(events.table, frame, ids, folds[number - 1], said, strategy.threshold)
 
     numbers = range(1, strategy.params["folds"] + 1)
     steps = ((number, _step(events, strategy, chosen.params(), number)) for number in numbers)
     return _perform_folds(steps, output, work)
 
 
-def split_given(files: Mapping[str, Path], source: Source, chosen: Filters, output: Output) -> Path:
+def split_given(
+    files: Mapping[str, Path], source: Source, chosen: Filters, output: Output, threshold: Threshold | None = None
+) -> Path:
     """Files that already are the parts of a split."""
     parts = {part: open_events(path, source).of_interactions() for part, path in files.items()}
-    strategy = Strategy(name="given", params={"parts": list(files)})
+    strategy = Strategy(name="given", params={"parts": list(files)}, threshold=threshold)
     step = _step(_together(next(iter(files.values())), parts), strategy, chosen.params())
-    return perform(step, output, lambda: _joined(parts, chosen, output))
+    return perform(step, output, lambda: _joined(parts, chosen, output, threshold))
 
 
-def split_given_folds(paths: Sequence[Path], source: Source, chosen: Filters, output: Output) -> list[Path]:
+def split_given_folds(
+    paths: Sequence[Path], source: Source, chosen: Filters, output: Output, threshold: Threshold | None = None
+) -> list[Path]:
     """GroupLens' own folds, ``u1.base`` and ``u1.test`` and so on, in a folder, of a pattern, or named one by one."""
     folds = {
         number: {part: open_events(file, source).of_interactions() for part, file in files.items()}
@@ -197,10 +209,10 @@ def split_given_folds(paths: Sequence[Path], source: Source, chosen: Filters, ou
     }
     digests = [item.sha256 for parts in folds.values() for events in parts.values() for item in events.inputs]
     params = {"parts": ["train", "test"], "folds": len(folds), "files": sha256("".join(digests).encode()).hexdigest()}
-    strategy = Strategy(name="given", params=params)
+    strategy = Strategy(name="given", params=params, threshold=threshold)
     folder = next(iter(folds.values()))["train"].path.parent
     steps = ((n, _step(_together(folder, parts), strategy, chosen.params(), n)) for n, parts in folds.items())
-    return _perform_folds(steps, output, lambda number, said: _joined(folds[number], chosen, said))
+    return _perform_folds(steps, output, lambda number, said: _joined(folds[number], chosen, said, threshold))
 
 
 def _fold_files(paths: Sequence[Path]) -> dict[int, dict[str, Path]]:
@@ -269,18 +281,18 @@ def _together(path: Path, parts: Mapping[str, Events]) -> Events:
     return Events(path=path, source=next(iter(parts.values())).source, artifact=None, inputs=tuple(inputs))
 
 
-def _joined(parts: Mapping[str, Events], chosen: Filters, output: Output) -> Product:
+def _joined(parts: Mapping[str, Events], chosen: Filters, output: Output, threshold: Threshold | None) -> Product:
     """The rows of files that already are the parts, filtered together."""
     import polars as pl
 
     tables = {part: events.table for part, events in parts.items()}
-    labels = pl.concat([pl.repeat(part, len(table.frame), eager=True) for part, table in tables.items()])
+    part = pl.concat([pl.repeat(name, len(table.frame), eager=True) for name, table in tables.items()])
     frame = pl.concat([table.frame for table in tables.values()], how="diagonal")
-    labelled = frame.with_columns(labels.cast(splits.LABELS).alias(SPLIT))
+    labelled = frame.with_columns(part.cast(splits.LABELS).alias(SPLIT))
     frame, removed = chosen.apply(labelled, next(iter(parts.values())))
     _say_removed(removed, output.note)
     first = next(iter(tables.values()))
-    return _materialise(first, frame.drop(SPLIT), splits.Ids.of(frame), frame[SPLIT], output)
+    return _materialise(first, frame.drop(SPLIT), splits.Ids.of(frame), frame[SPLIT], output, threshold)
 
 
 def _perform_folds(
@@ -321,14 +333,7 @@ def _step(events: Events, strategy: Strategy, filtered: Mapping[str, Any], numbe
         kind="split",
         name=events.name,
         suffix=".split.parquet" if number is None else f".fold{number}.split.parquet",
-        params={
-            "strategy": strategy.name,
-            **strategy.params,
-            **strategy.sessions.params(),
-            **folded,
-            **filtered,
-            **read,
-        },
+        params={**strategy.all_params(), **folded, **filtered, **read},
         defaults=OF_FOLDS if strategy.name == "kfold" else DEFAULTS,
         unnamed=(*read, "fold", "files"),
         inputs=events.inputs,
@@ -338,23 +343,44 @@ def _step(events: Events, strategy: Strategy, filtered: Mapping[str, Any], numbe
 
 
 def _materialise(
-    table: sources.Table, frame: "pl.DataFrame", ids: splits.Ids, labels: "pl.Series", output: Output
+    table: sources.Table,
+    frame: "pl.DataFrame",
+    ids: splits.Ids,
+    part: "pl.Series",
+    output: Output,
+    threshold: Threshold | None,
 ) -> Product:
     """The one writer of splits: rows grouped by part, each part in the order it came in."""
     import polars as pl
 
     with ThreadPoolExecutor(1) as pool:
-        leaks = pool.submit(splits.leaks, frame, labels, ids)
-        labelled = frame.with_columns(labels.alias(SPLIT))
-        parts = [labelled.filter(pl.col(SPLIT) == part) for part in PARTS]
+        leaks = pool.submit(splits.leaks, frame, part, ids)
+        if threshold is not None:
+            frame = labels.label(frame, threshold)
+            table = _labelled(table, frame)
+        labelled = frame.with_columns(part.alias(SPLIT))
+        parts = [labelled.filter(pl.col(SPLIT) == name) for name in PARTS]
     _say_leaks(leaks.result(), output.note)
     rows, start = {}, 0
-    for part, rows_of_part in zip(PARTS, parts, strict=True):
-        rows[part] = (start, start + rows_of_part.height)
+    for name, rows_of_part in zip(PARTS, parts, strict=True):
+        rows[name] = (start, start + rows_of_part.height)
         start += rows_of_part.height
     together = pl.concat(parts)
-    counts = ", ".join(f"{part} {stop - begin:,}" for part, (begin, stop) in rows.items())
+    if threshold is not None:
+        output.note(f"label: 1 in {together[LABEL].sum():,.0f} of {together.height:,} rows, by {threshold}")
+    counts = ", ".join(f"{name} {stop - begin:,}" for name, (begin, stop) in rows.items())
     return Product(payload=together, more=_header(table, together) | {"rows": rows}, summary=counts)
+
+
+def _labelled(table: sources.Table, frame: "pl.DataFrame") -> sources.Table:
+    """What is known of the columns of ``frame``, in which a label has taken the place of a column of the table."""
+    there = frame.columns
+    return replace(
+        table,
+        types={**{name: kind for name, kind in table.types.items() if name in there}, LABEL: "float"},
+        originals={name: theirs for name, theirs in table.originals.items() if name in there},
+        dtypes={name: dtype for name, dtype in table.dtypes.items() if name in there},
+    )
 
 
 def _header(table: sources.Table, frame: "pl.DataFrame") -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from recli.artifact import Artifact
 from recli.errors import Exit, RecliError
+from recli.fields import Coding
 from recli.interactions import Interactions
 from recli.model import Run, configure
 from recli.models import catalog, store
@@ -17,9 +18,9 @@ from recli.pipeline.companions import companion
 from recli.pipeline.events import Events, Source, open_events
 from recli.pipeline.start import open_old, start_from
 from recli.pipeline.step import Input, Output, Product, Step, perform
-from recli.pipeline.training import DEFAULTS, CheckpointFile, Training, modules, prepared
+from recli.pipeline.training import CheckpointFile, Training, defaults_of, modules, prepared
 from recli.pipeline.weighing import UNWEIGHED, Weighing, located
-from recli.schema import KEYS, PARTS
+from recli.schema import KEYS, LABEL, PARTS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -37,21 +38,24 @@ def train(
     weighing: Weighing = UNWEIGHED,
     init: Sequence[Path] = (),
     training: Training = Training(),  # noqa: B008 -- frozen
+    coding: Coding = Coding(),  # noqa: B008 -- frozen
 ) -> Path:
     """Fit one model on the named parts of a split, or on a plain table, from the older models ``init`` if any.
 
     Raises:
-        RecliError: it takes no weights, cannot start from another, or is no network and ``training`` asks (exit 2).
+        RecliError: it takes no weights, cannot start from another, makes no fields that ``coding`` speaks of, or is no
+            network and ``training`` asks (exit 2).
     """
     chosen = catalog.resolve(model_name)
     events = open_events(path, source).of_interactions()
     model = configure(chosen.cls, {**chosen.preset, **given})
     usual = configure(chosen.cls, chosen.preset)
-    _check_takes(chosen, model, weighing, init, source.companions, training)
+    chosen = replace(chosen, task=_task(chosen, model, events))
+    _check_takes(chosen, model, weighing, init, source.companions, training, coding)
     metrics: list[str] = []
     if is_network := "training" in getattr(chosen.cls, "takes", ()):
         run = replace(run, device=training.on_device())
-        metrics = training.metrics(events, tuple(fit_on))
+        metrics = training.metrics(events, tuple(fit_on), chosen.task)
     tables = _tables(chosen, events)
     old = open_old(init, chosen)
     sources_read = [item for item in events.inputs if item.role == "source"]
@@ -68,16 +72,17 @@ def train(
         **{f"p.{name}": value for name, value in asdict(model).items()},
         **events.source.params(),
         **weighing.params(),
+        **coding.params(),
         **(training.params(metrics) if is_network else {}),
         **({"init": [one.digest for one in old]} if old else {}),
         **{f"{role}_table": tables[role].inputs[0].sha256 for role in source.companions},
     }
-    defaults = {"on": "split", "fit_on": ["train"], "seed": Run.seed, **DEFAULTS} | {
+    defaults = {"on": "split", "fit_on": ["train"], "seed": Run.seed, **defaults_of(chosen.task)} | {
         f"p.{k}": v for k, v in asdict(usual).items()
     }
 
     def work() -> Product:
-        return _fit(events, chosen, model, fit_on, weighing, old, tables, trained)
+        return _fit(events, chosen, model, fit_on, weighing, old, tables, coding, trained)
 
     inputs = [item for item in events.inputs if item.role in ("split", "source")]
     inputs += [replace(table.inputs[0], role=role) for role, table in tables.items()]
@@ -91,7 +96,7 @@ def train(
     def trained(data: Interactions) -> tuple[Run, dict[str, Any]]:
         if not is_network:
             return run, {}
-        return prepared(run, training, events, data, metrics, kept, output)
+        return prepared(run, training, events, data, metrics, kept, output, (chosen.task, model))
 
     step = Step(
         command="train",
@@ -108,6 +113,13 @@ def train(
     return perform(step, output, work)
 
 
+def _task(chosen: catalog.Chosen, model: Any, events: Events) -> str:
+    """What the scores are: without a label a model of clicks learns who took what, and ranks."""
+    task = str(getattr(model, "task", chosen.task))
+    types = events.table.types if events.artifact is None else events.artifact.header.more["types"]
+    return "ranking" if task == "ctr" and LABEL not in types else task
+
+
 def _check_takes(
     chosen: catalog.Chosen,
     model: Any,
@@ -115,12 +127,14 @@ def _check_takes(
     init: Sequence[Path],
     tables: Mapping[str, Path],
     training: Training,
+    coding: Coding,
 ) -> None:
     """Refuse what the model makes no use of (exit 2)."""
     options = training.given()
     asked: dict[str, tuple[str, Any]] = {
         "weights": ("takes no weights of events", weighing.params()),
         "start": ("cannot start from another", init),
+        "fields": ("makes no fields of columns", coding.params()),
         "training": (f"is no network, and takes no {', '.join(options)}", options),
     }
     asked |= {role: (f"reads no table of {role}s", tables.get(role)) for role in KEYS}
@@ -159,6 +173,7 @@ def _fit(
     weighing: Weighing,
     old: Sequence[Artifact],
     tables: Mapping[str, Events],
+    coding: Coding,
     trained: Callable[[Interactions], tuple[Run, dict[str, Any]]],
 ) -> Product:
     frame = events.part(*fit_on)
@@ -166,7 +181,7 @@ def _fit(
         parts = ", ".join(part for part in PARTS if part in fit_on)
         raise RecliError(Exit.DATA, f"there is no row to fit on in {parts}", where=events.path)
     frame, weighed = _weighed(frame, weighing, events.path)
-    data = Interactions.of(frame, {role: table.table.frame for role, table in tables.items()})
+    data = Interactions.of(frame, {role: table.table.frame for role, table in tables.items()}, coding)
     run, done = trained(data)
     run = replace(run, starts=[start_from(one, model, data.users, data.items) for one in old])
     started = time.perf_counter()
@@ -187,6 +202,7 @@ def _fit(
         "items": data.n_items,
         "interactions": len(data),
         **weighed,
+        **({"context": list(scorer.context)} if hasattr(scorer, "context") else {}),
         **({"training": done} if done else {}),
     }
     if chosen.task == "rating" and data.rating is not None:
@@ -197,9 +213,14 @@ def _fit(
     return Product(payload=payload, more=more, summary=f"{what}{_trained(done)}, fit {seconds:.2f} s")
 
 
+PLAIN = ("epochs", "best_epoch")  # what a training says of itself beside its metrics
+
+
 def _trained(done: Mapping[str, Any]) -> str:
     """What a network's training says of itself: its epochs, and the best of them."""
     best = [
-        f", {name} {value:.4f} on valid in epoch {done['best_epoch']}" for name, value in done.items() if "@" in name
+        f", {name} {value:.4f} on valid in epoch {done['best_epoch']}"
+        for name, value in done.items()
+        if name not in PLAIN
     ]
     return f", {done['epochs']} epochs{''.join(best)}" if done else ""

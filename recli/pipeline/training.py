@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from recli.scorers import Scorer
 
-VALID_METRIC = "ndcg@10"
+VALID_METRIC = {"ctr": "auc", "rating": "rmse"}  # by task; of the others
+OF_LISTS = "ndcg@10"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +47,14 @@ class Training:
         """The options that were given."""
         return [f"--{f.name.replace('_', '-')}" for f in fields(self) if getattr(self, f.name) is not None]
 
-    def metrics(self, events: Events, fit_on: tuple[str, ...]) -> list[str]:
+    def metrics(self, events: Events, fit_on: tuple[str, ...], task: str) -> list[str]:
         """The metrics to validate by; none where there is no valid part, or the model is fitted on it."""
         start, stop = events.rows.get("valid", (0, 0))
-        text = (self.valid_metric or VALID_METRIC).strip().lower()
+        text = (self.valid_metric or VALID_METRIC.get(task, OF_LISTS)).strip().lower()
         if text == "none" or start == stop or "valid" in fit_on:
             return []
         # By name, here and below: the code of a model that is not validated does not include that of the metrics.
-        return [str(one) for one in import_module("recli.pipeline.validation").parse_metrics(text)]
+        return [str(one) for one in import_module("recli.pipeline.validation").parse_metrics(text, task)]
 
     def params(self, metrics: list[str]) -> dict[str, Any]:
         """What the result depends on: part of a step's parameters. Metrics after the first are logged only."""
@@ -76,7 +77,11 @@ class Training:
 
 
 HOW_LONG = ("time_budget", "patience")  # of a training that goes on, these may be others: what was done is the same
-DEFAULTS = {"valid_metric": VALID_METRIC, "patience": 10, "eval_every": 1}
+
+
+def defaults_of(task: str) -> dict[str, Any]:
+    """What is done where nothing was said."""
+    return {"valid_metric": VALID_METRIC.get(task, OF_LISTS), "patience": 10, "eval_every": 1}
 
 
 def modules(metrics: list[str]) -> list[str]:
@@ -92,8 +97,11 @@ def prepared(
     metrics: list[str],
     kept: "CheckpointFile | None",
     output: Output,
+    what: tuple[str, Any],
 ) -> tuple[Run, dict[str, Any]]:
     """The run with all that is asked for, and what training says of itself in the end: filled when it is done.
+
+    ``what`` is the task and the model.
 
     What `Run.log` is told of ``valid`` it hears under the metric's own name, and with its own sign; beside it stand the
     other metrics.
@@ -105,7 +113,7 @@ def prepared(
         )
         return replace(run, checkpoint=kept, time_budget=training.time_budget, finished=done.update), done
     validator = import_module("recli.pipeline.validation").validator(
-        events, data, ",".join(metrics), allow_seen=bool(training.allow_seen)
+        events, data, ",".join(metrics), *what, allow_seen=bool(training.allow_seen)
     )
     first, sign = metrics[0], float(validator.sign)
     latest: dict[str, float] = {}

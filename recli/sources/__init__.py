@@ -7,7 +7,7 @@ from typing import BinaryIO, Final
 
 from recli.errors import Exit, RecliError
 from recli.schema import FORMATS
-from recli.sources import adjacency, atomic, csv, jsonl, matrix, movielens, pairs, sessions, trec
+from recli.sources import adjacency, atomic, csv, jsonl, libfm, matrix, movielens, pairs, sessions, trec
 from recli.sources.columns import check_types
 from recli.sources.folder import folder_format, is_folder, members, tables_in
 from recli.sources.names import bare, companions, format_of, is_pattern, kind_of, name_of
@@ -129,7 +129,7 @@ def _find(path: Path, options: Options) -> _Found:
     genres = path.with_name("u.genre")
     around = {genres.name: file_input(genres)} if genres.is_file() else {}
     format_ = options.format or detect(path)
-    kind_ = "inter" if format_ in ("matrix", "trec") else options.kind or kind_of(path.name)
+    kind_ = "inter" if format_ in ("matrix", "trec", "libfm") else options.kind or kind_of(path.name)
     return _Found([file_input(path)], format_, kind_, around)
 
 
@@ -155,5 +155,6 @@ def _read(found: _Found, options: Options, where: str) -> Table:
         "sessions": sessions.read,
         "prefix": sessions.read_prefixes,
         "matrix": matrix.read,
+        "libfm": libfm.read,
     }
     return readers[format_](sources[0], options, found.kind)

@@ -161,6 +161,12 @@ def split_sequence(cells: pl.Series, separator: str) -> pl.Series:
     return cells.str.split(separator).list.eval(pl.element().filter(pl.element() != ""))
 
 
+def decimal(number: pl.Expr) -> pl.Expr:
+    """Shortest text that reads as the same float64, integers without a point."""
+    whole = (number == number.floor()) & (number.abs() < 2.0**63)
+    return pl.when(whole).then(number.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(number.cast(pl.String))
+
+
 # ---- the precise pass
 
 

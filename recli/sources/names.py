@@ -11,6 +11,7 @@ from recli.sources.streams import Input, decompressed, reading
 COMPRESSED: Final = (".gz", ".zst")
 SUFFIXES: Final = {".parquet": "parquet", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 TREC: Final = (".run", ".trec", ".qrels", ".qrel")
+LIBFM: Final = (".libfm", ".libsvm", ".svm", ".svmlight")
 PLAIN: Final = ("", ".txt", ".dat", ".data")  # suffixes that say nothing
 PEEK: Final = 1 << 12  # bytes of the first line that are looked at
 
@@ -39,7 +40,7 @@ def kind_of(name: str) -> str:
     if path.suffix in SUFFIXES:
         inner = Path(path.stem).suffix.removeprefix(".")
         return inner if inner in REQUIRED else "inter"
-    return "inter" if path.suffix in (*PLAIN, *TREC) else path.suffix.removeprefix(".")
+    return "inter" if path.suffix in (*PLAIN, *TREC, *LIBFM) else path.suffix.removeprefix(".")
 
 
 def format_of(source: Input) -> str | None:
@@ -52,6 +53,8 @@ def format_of(source: Input) -> str | None:
         return "movielens" if header and first_line(source) == header else SUFFIXES[suffix]
     if suffix in TREC:
         return "trec"
+    if suffix in LIBFM:
+        return "libfm"
     if atomic.is_header(first_line(source)):
         return "atomic"
     if movielens.kind_of(name):

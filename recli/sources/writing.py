@@ -1,26 +1,36 @@
 """A table as text again: atomic, CSV or TSV, so that reading it gives the same table."""
 
 import io
+from dataclasses import replace
 from typing import IO, Final, NoReturn
 
 import polars as pl
 
 from recli.errors import Exit, RecliError, nearest
-from recli.sources.delimited import split_sequence
+from recli.schema import SPLIT
+from recli.sources import libfm
+from recli.sources.delimited import decimal, split_sequence
 from recli.sources.table import Table
 
 SEPARATORS: Final = {"atomic": "\t", "csv": ",", "tsv": "\t"}
 SLICE: Final = 500_000  # rows; bounds the text that is held at once
 
 
-def write(table: Table, to: str, out: IO[bytes], *, sep: str | None = None, seq_separator: str = " ") -> None:
-    """Write ``table`` to ``out`` as ``atomic``, ``csv`` or ``tsv`` text, UTF-8, lines ending in a newline.
+def write(
+    table: Table, to: str, out: IO[bytes], *, sep: str | None = None, seq_separator: str = " ", part: str | None = None
+) -> None:
+    """Write ``table`` to ``out`` as ``atomic``, ``csv``, ``tsv`` or ``libfm`` text, UTF-8, lines ending in a newline.
 
-    CSV and TSV have the source's own column names. Raises RecliError (DATA) for a value that the format cannot hold,
-    (USAGE) for a format or a separator that is none.
+    CSV and TSV have the source's own column names. Of a split ``part`` alone, without a column that says so. Raises
+    RecliError (DATA) for a value that the format cannot hold, (USAGE) for a format or a separator that is none.
     """
+    if to == "libfm":
+        libfm.write(table, out, part)
+        return
     if to not in SEPARATORS:
-        raise RecliError(Exit.USAGE, f"cannot write {to!r}", hint=nearest(to, SEPARATORS))
+        raise RecliError(Exit.USAGE, f"cannot write {to!r}", hint=nearest(to, [*SEPARATORS, "libfm"]))
+    if part is not None:
+        table = replace(table, frame=table.frame.filter(pl.col(SPLIT) == part).drop(SPLIT))
     sep = sep or SEPARATORS[to]
     if to == "csv" and (len(sep.encode()) > 1 or sep in '"\r\n'):
         raise RecliError(Exit.USAGE, f"--sep {sep!r}: a CSV separator is one byte", hint="--to tsv takes more")
@@ -55,21 +65,15 @@ def _text(values: pl.Series, kind: str, to: str, seq_separator: str) -> pl.Serie
             _refuse(values.name, "NaN or infinity", to)
         if to == "atomic" and kind == "inter" and values.has_nulls():
             _refuse(values.name, "an empty number", "an .inter file")
-        return values.to_frame().select(_decimal(pl.col(values.name))).to_series().fill_null("")
+        return values.to_frame().select(decimal(pl.col(values.name))).to_series().fill_null("")
     if not isinstance(values.dtype, pl.List):
         return values.cast(pl.String).fill_null("")
     if values.dtype.inner == pl.Float64:
-        values = values.list.eval(_decimal(pl.element()))
+        values = values.list.eval(decimal(pl.element()))
     joined = values.list.join(seq_separator)
     if not split_sequence(joined, seq_separator).equals(values):
         _refuse(values.name, "a sequence in which a part is empty or holds the separator", to)
     return joined
-
-
-def _decimal(number: pl.Expr) -> pl.Expr:
-    """Shortest text that reads as the same float64, integers without a point."""
-    whole = (number == number.floor()) & (number.abs() < 2.0**63)
-    return pl.when(whole).then(number.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(number.cast(pl.String))
 
 
 def _joined(cells: pl.DataFrame, sep: str, to: str) -> pl.Series:

@@ -35,7 +35,7 @@ def weights_of(network: nn.Module) -> dict[str, NDArray[Any]]:
     return {name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
 
 
-def _build(module: str, meta: str, weights: Weights) -> tuple[Any, nn.Module]:
+def built(module: str, meta: str, weights: Weights) -> tuple[Any, nn.Module]:
     """The module of a network, and the network with its weights.
 
     Raises:
@@ -70,7 +70,7 @@ class Encoder:
 
     @cached_property
     def _network(self) -> tuple[Any, nn.Module]:
-        return _build(self.module, self.meta, self.weights)
+        return built(self.module, self.meta, self.weights)
 
     def score(self, queries: Queries) -> Floats:
         """Rows of scores, so many histories at a time."""
@@ -123,7 +123,7 @@ class Reader:
 
     @cached_property
     def _network(self) -> tuple[Any, nn.Module]:
-        return _build(self.module, self.meta, self.weights)
+        return built(self.module, self.meta, self.weights)
 
     @cached_property
     def _output(self) -> tuple[Floats, Floats | None]:
@@ -205,7 +205,7 @@ class Pairwise:
 
     @cached_property
     def _network(self) -> tuple[Any, nn.Module]:
-        return _build(self.module, self.meta, self.weights)
+        return built(self.module, self.meta, self.weights)
 
     def score(self, queries: Queries) -> Floats:
         """Every item for a few users at a time."""

@@ -1,10 +1,15 @@
 """The hyper-parameters that networks share. No torch."""
 
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from recli.errors import Exit, RecliError
 from recli.model import param
+
+if TYPE_CHECKING:
+    from recli.interactions import Interactions
+    from recli.model import Run
+    from recli.training.context import Contextual
 
 LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
 SCHEDULERS = ("constant", "step", "exponential", "linear", "cosine")
@@ -97,3 +102,49 @@ class Attending(NextItem):
             raise RecliError(Exit.USAGE, message, hint="the one must divide the other")
         own = {f.name for f in fields(Attending)} - {f.name for f in fields(NextItem)}
         return {name: getattr(self, name) for name in sorted(own)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context(Trained):
+    """A network of fields, `recli.training.context`: columns of the user, the item and the event, coded.
+
+    Without labels every event is a click, and others are drawn that are none: the user, the occasion, another item.
+    Its own hyper-parameters are what its module's ``build`` takes beside the fields.
+    """
+
+    takes: ClassVar[tuple[str, ...]] = ("training", "user", "item", "fields")
+
+    embedding_size: int = param(10, "numbers in the row of a value", least=1)
+    embedding_reg_weight: float = param(0.0, "L2 of the values' rows: half of it times their squares", least=0)
+    train_neg_sample_num: int = param(1, "negatives of an event, where there are no labels", least=1)
+    target: str = param("label", "what is told: a label's probability, or a rating", one_of=("label", "rating"))
+
+    @property
+    def history(self) -> int:
+        """How many clicks before an event are read."""
+        return 0
+
+    @property
+    def task(self) -> str:
+        """What the scores are held to."""
+        return "ctr" if self.target == "label" else "rating"
+
+    def fit(self, data: "Interactions", run: "Run") -> "Contextual":
+        """Steps on labelled events."""
+        from recli.training.context import fit
+
+        return fit(self, data, run)
+
+    def shape(self) -> dict[str, Any]:
+        """What ``build`` takes of the hyper-parameters: those that are of no `Context`."""
+        own = {f.name for f in fields(type(self))} - {f.name for f in fields(Context)} | {"embedding_size"}
+        return {name: getattr(self, name) for name in sorted(own)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deep(Context):
+    """One that has a perceptron, `recli.training.fields.Perceptron`."""
+
+    mlp_hidden_size: tuple[int, ...] = param((128, 128, 128), "widths of the perceptron's layers", least=1)
+    dropout_prob: float = param(0.2, "share of numbers that a layer does not get in a step", least=0, below=1)
+    batch_norm: bool = param(False, "bring what a layer makes to the same mean and deviation")

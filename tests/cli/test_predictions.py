@@ -1,5 +1,6 @@
 """Evaluating predictions: recli's own, a rating model's, anybody's, against scikit-learn; and what is nonsense."""
 
+import json
 import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -210,6 +211,30 @@ def test_clicks_are_held_to_a_truth_of_labels(clicks: pl.DataFrame, tmp_path: Pa
 def test_a_score_beside_a_label_is_the_score(clicks: pl.DataFrame, tmp_path: Path, options: dict[str, str]) -> None:
     path = to_csv(clicks.rename({"p": "score"}), tmp_path / "clicks")
     assert_clicks(clicks, values(path, "auc,gauc,logloss", **options))
+
+
+def test_the_json_has_what_a_calibration_plot_shows(clicks: pl.DataFrame, tmp_path: Path, recli: Runner) -> None:
+    path = to_csv(clicks.rename({"p": "score"}), tmp_path / "clicks")
+    printed = json.loads(recli("evaluate", path, "--metrics", "auc,ece", "--json").stdout)
+    assert recli("evaluate", path, "--metrics", "gauc", "-o", "m.json").returncode == 0
+    found = json.loads((tmp_path / "m.json").read_text())["calibration"]
+    assert found == printed["calibration"] and list(found) == ["equal-width", "equal-count"]
+    rows = list(zip(clicks["p"], clicks["label"], strict=True))
+    low, high = 0.3, 0.4
+    own = [(p, label) for p, label in rows if low < p <= high]
+    fourth = found["equal-width"]["bins"][3]
+    assert fourth["pairs"] == len(own) > 0
+    assert fourth["predicted"] == pytest.approx(mean(p for p, _ in own))
+    assert fourth["observed"] == pytest.approx(mean(label for _, label in own))
+    assert found["equal-width"]["ece"] == printed["metrics"]["ece"]["value"] > 0.05
+    assert sum(bin["pairs"] for bin in found["equal-count"]["bins"]) == len(rows)
+
+
+def test_what_is_no_probability_has_no_calibration(world: World) -> None:
+    assert "calibration" not in evaluate(world.itemknn, "auc", relevant="rating>=4").document
+    assert "calibration" not in evaluate(world.preds, "rmse").document
+    with refused(Exit.USAGE, "ece takes probabilities"):
+        evaluate(world.itemknn, "ece", relevant="rating>=4")
 
 
 # Nonsense

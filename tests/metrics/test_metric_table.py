@@ -56,7 +56,7 @@ def test_every_metric_says_only_what_there_is(name, metric):
 
 def test_the_metrics_that_are_promised():
     ranking = "hit recall precision r-precision mrr map ndcg dcg rbp f1"
-    pairs = "rmse mae mse r2 auc gauc logloss"
+    pairs = "rmse mae mse r2 auc gauc logloss ece"
     lists = "item-coverage user-coverage gini entropy popularity tail novelty diversity serendipity calibration"
     for kind, names in {"ranking": ranking, "pairs": pairs, "lists": lists}.items():
         assert {name for name, metric in METRICS.items() if metric.kind == kind} == set(names.split())

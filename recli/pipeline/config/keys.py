@@ -36,6 +36,17 @@ USUAL_EVAL_ARGS: Final[dict[str, Any]] = {
     "mode": "full",
 }
 USUAL_METRICS: Final = {"ctr": ["AUC", "LogLoss"], "rating": ["RMSE", "MAE"]}
+VALID_METRIC: Final = {"ctr": "AUC"}  # of the others MRR@10
+# RecBole's context-aware_ml-100k.yaml, and its ml-100k.yaml.
+FIELDS_OF_ML_100K: Final[dict[str, Any]] = {
+    "threshold": {"rating": 4},
+    "load_col": {
+        "inter": ["user_id", "item_id", "rating", "timestamp"],
+        "user": ["user_id", "age", "gender", "occupation"],
+        "item": ["item_id", "release_year", "class"],
+    },
+    "normalize_all": True,
+}
 RANKING_METRICS: Final = ("Recall", "MRR", "NDCG", "Hit", "Precision")
 
 _HONOURED: Final = """
@@ -57,7 +68,7 @@ TEXT: Final = frozenset(_TEXT.split())  # taken as they stand, though they may l
 
 _NETWORKS: Final = "parameters of the training loop stand by their names"
 _SAVED: Final = "the split is a file, and is taken again while it is up to date"
-_COLUMNS: Final = "no model here reads a number of that column"
+_COLUMNS: Final = "only models of fields, such as deepfm, read numbers of columns"
 _INSIDE: Final = "it names a column inside RecBole"
 _GRAPH: Final = "no model here reads a knowledge graph"
 _PROCESSES: Final = "it trains in one process"

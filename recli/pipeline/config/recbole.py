@@ -7,11 +7,12 @@ never run. Source: RecBole 1.2.1, `recbole/config/configurator.py` and `recbole/
 import ast
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from recli.errors import Exit, RecliError, nearest
 from recli.models import catalog
-from recli.pipeline.config import keys, rows
+from recli.pipeline.config import columns, keys, rows
 from recli.pipeline.config.document import Document, text
 from recli.pipeline.config.plan import Plan
 
@@ -68,11 +69,18 @@ def plan(document: Document, options: Mapping[str, Collection[str]]) -> Plan:
     config = Config(document)
     chosen = _model(config)
     task = chosen.task
+    of_fields = "fields" in getattr(chosen.cls, "takes", ())
+    if of_fields and Path(text(config.take("dataset"))).name == "ml-100k":  # which RecBole has a file of its own for
+        config.document = document.over(Document(values=keys.FIELDS_OF_ML_100K))
     eval_args = _eval_args(config, task)
     stem = rows.dataset(config)
     split = rows.split(config, eval_args, stem)
     evaluate = _evaluate(config, task, eval_args)
+    labels = _labels(config, task, evaluate)
+    evaluate |= labels.get("evaluate", {})
     train = _train(config, chosen, options["train"], eval_args)
+    if of_fields:
+        train |= columns.fields(config, rows.dataset(config))
     if evaluate.get("allow_seen") and "valid_metric" in train:
         train["allow_seen"] = True
     source = rows.source(config, stem)
@@ -80,7 +88,7 @@ def plan(document: Document, options: Mapping[str, Collection[str]]) -> Plan:
     if given and any(name in split for name in FILTERS):
         config.warn("benchmark_filename", "leaves the rows as they are, in RecBole too: no filter is applied")
     for role in ("user", "item"):
-        if role in getattr(chosen.cls, "takes", ()) and rows.leaves_out(config, role):
+        if role in getattr(chosen.cls, "takes", ()) and not of_fields and rows.leaves_out(config, role):
             config.warn("load_col", f"leaves out .{role}, but {chosen.name} reads it where it is there")
     seed = _whole(config, "seed", 2020)
     progress = config.take("show_progress", True) is not False
@@ -89,7 +97,7 @@ def plan(document: Document, options: Mapping[str, Collection[str]]) -> Plan:
     _leave(config, chosen)
     return Plan(
         data=None if given else rows.interactions(stem),
-        split={**source, **(given or {**split, "seed": seed})},
+        split={**source, **labels.get("split", {}), **(given or {**split, "seed": seed})},
         train=[{**train, "seed": seed}],
         evaluate={**evaluate, "seed": seed},
         document=document,
@@ -175,18 +183,37 @@ def _evaluate(config: Config, task: str, eval_args: Mapping[str, Any]) -> dict[s
     chosen: dict[str, Any] = {"metrics": ",".join(wanted), "dialect": "recbole"}
     pairs = all(table[name.partition("@")[0]].kind == "pairs" for name in wanted)
     chosen |= _candidates(config, eval_args["mode"], pairs)
-    threshold = config.take("threshold")
-    if threshold is not None:
-        if not isinstance(threshold, Mapping) or len(threshold) != 1:
-            raise config.error("threshold", "threshold is one column and a number", "such as threshold: {rating: 4}")
-        [(column, least)] = threshold.items()
-        if pairs or "labeled" in chosen.get("candidates", ""):
-            chosen["relevant"] = f"{rows.column(config, text(column))}>={text(least)}"
-        else:
-            config.warn("threshold", "is ignored: all held-out rows count in a full ranking, whatever their label")
     if config.take("repeatable", task == "sequential"):
         chosen["allow_seen"] = True
     return chosen
+
+
+def _labels(config: Config, task: str, evaluate: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The options, by command, that make labels of a column: split writes them in its place, as RecBole does.
+
+    A model of ratings learns from that column, and so it is evaluate that tells which ratings are 1.
+    """
+    threshold = config.take("threshold")
+    if threshold is None:
+        return {}
+    if not isinstance(threshold, Mapping) or len(threshold) != 1:
+        raise config.error("threshold", "threshold is one column and a number", "such as threshold: {rating: 4}")
+    [(name, least)] = threshold.items()
+    column = rows.column(config, text(name))
+    if task != "ctr" and evaluate.get("candidates") != "labeled" and _of_lists(evaluate):
+        config.warn("threshold", "is ignored: all held-out rows count in a full ranking, whatever their label")
+        return {}
+    if task == "rating":
+        return {"evaluate": {"relevant": f"{column}>={text(least)}"}}
+    return {"split": {"threshold": f"{column}={text(least)}"}}
+
+
+def _of_lists(evaluate: Mapping[str, Any]) -> bool:
+    """Whether a metric is of lists, and not of pairs."""
+    from recli.metrics.dialects import DIALECTS
+
+    names = [name.partition("@")[0] for name in evaluate["metrics"].split(",")]
+    return any(DIALECTS["recbole"][name].kind != "pairs" for name in names)
 
 
 def _candidates(config: Config, mode: Any, pairs: bool) -> dict[str, Any]:
@@ -277,7 +304,7 @@ def _stopping(
         return found
     if step <= 0:
         return {**found, "valid_metric": "none"}
-    name, _, k = text(given["valid_metric"] or "MRR@10").partition("@")
+    name, _, k = text(given["valid_metric"] or keys.VALID_METRIC.get(chosen.task, "MRR@10")).partition("@")
     metric = _metric(config, "valid_metric", name)
     found |= {"valid_metric": f"{metric}@{k}" if k else metric, "eval_every": step}
     # RecBole stops when the values that are no better are more than stopping_step, recli when they are patience.

@@ -22,6 +22,7 @@ from recli.schema import QUERY
 LISTS = ("recall", "mrr", "ndcg", "hit", "precision")  # what is measured, at 10, where nothing is named
 RATINGS = ("rmse", "mae")
 LABELS = ("auc", "gauc")
+CLICKS = (*LABELS, "logloss")  # of a model that tells probabilities
 
 
 @dataclass(frozen=True, kw_only=True)

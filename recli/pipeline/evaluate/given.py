@@ -15,6 +15,7 @@ from recli.metrics import Wanted
 from recli.pipeline.audience import numbered
 from recli.pipeline.evaluate import leaks
 from recli.pipeline.evaluate.asked import (
+    CLICKS,
     LABELS,
     LISTS,
     RATINGS,
@@ -44,6 +45,7 @@ def plan_lists(artifact: Artifact, asked: Asked, given: Events | None, output: O
     """
     more = artifact.header.more
     rolling = more.get("history") == "rolling"
+    asked = replace(asked, relevance=asked.relevance.of_task(more.get("task")))
     _only_lists(asked, artifact.path, f"holds lists made for phase {more['phase']}", more["phase"], rolling=rolling)
     wanted = asked.wanted(LISTS)
     _no_pairs(wanted, asked, artifact.path)
@@ -71,7 +73,7 @@ def plan_predictions(artifact: Artifact, asked: Asked, given: Events | None, out
     """
     more = artifact.header.more
     _only_lists(asked, artifact.path, "holds predictions", more["phase"], rolling=False)
-    wanted = asked.wanted(RATINGS if more["task"] == "rating" else LABELS)
+    wanted = asked.wanted({"rating": RATINGS, "ctr": CLICKS}.get(more["task"], LABELS))
     _no_lists(wanted, asked, artifact.path)
     events = split_of(artifact, asked)
     told = {"phase": more["phase"], "candidates": "the predicted pairs", "fallbacks": more["fallbacks"]}

@@ -14,6 +14,7 @@ from recli.metrics import Wanted
 from recli.pipeline import predict
 from recli.pipeline.audience import keys, numbered
 from recli.pipeline.evaluate.asked import (
+    CLICKS,
     LISTS,
     RATINGS,
     Asked,
@@ -44,6 +45,7 @@ def plan(artifact: Artifact, asked: Asked, given: Events | None, output: Output)
         RecliError: options that contradict each other, or a metric needs what is not at hand (exit 2).
     """
     request, more = asked.request, artifact.header.more
+    asked = replace(asked, relevance=asked.relevance.of_task(more["task"]))
     if asked.train is not None or asked.columns:
         raise RecliError(Exit.USAGE, "is a model, which knows its train rows and columns itself", where=artifact.path)
     if request.rolling and given is not None:
@@ -53,7 +55,7 @@ def plan(artifact: Artifact, asked: Asked, given: Events | None, output: Output)
     task = open_task(artifact, request)
     if asked.candidates.kind != "all" and (request.items is not None or request.exclude):
         raise RecliError(Exit.USAGE, "--candidates says what is ranked", hint="leave out --items and --exclude")
-    usual = LISTS if more["task"] != "rating" else RATINGS
+    usual = {"rating": RATINGS, "ctr": CLICKS}.get(more["task"], LISTS)
     wanted = asked.wanted(usual)
     of_lists, of_pairs = split_metrics(wanted, asked.table)
     beside = Beside.open(task.events, dict(asked.companions), [*asked.by, *(["item."] if asked.features else [])])

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import numpy as np
 import polars as pl
@@ -11,6 +11,7 @@ from recli.errors import Exit, RecliError
 from recli.interactions import encode
 from recli.metrics import Metric, Wanted
 from recli.metrics.metric import POPULATIONS
+from recli.metrics.reliability import Equal, reliability
 from recli.pipeline.audience import keys
 from recli.pipeline.evaluate.measure import Result, number
 from recli.pipeline.evaluate.relevance import GAIN, Relevance
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     Longs = NDArray[np.int64]
 
 ORDER: Final = ("auc", "gauc")  # what only looks at the order of the scores
-LABELLED: Final = (*ORDER, "logloss")
+LIKELY: Final = ("logloss", "ece")  # what takes the scores for probabilities
+LABELLED: Final = (*ORDER, *LIKELY)
 TRUTH: Final = "_truth"
 
 
@@ -95,7 +97,26 @@ def measure_pairs(
                 part.name: _by_group(part, pairs, metric, (scores, truth, owner)) for part in slices
             }
     distinct = pl.DataFrame({USER: users})
-    return Result(document={"truth": _fingerprint(pairs), "metrics": entries}, per_user=distinct)
+    document = {"truth": _fingerprint(pairs), "metrics": entries}
+    labelled = next((wanted for wanted in metrics if wanted.name in LABELLED), None)
+    if labelled is not None and ((scores >= 0) & (scores <= 1)).all():
+        document["calibration"] = calibration(scores, _truth(pairs, labelled, relevance, where))
+    return Result(document=document, per_user=distinct)
+
+
+def calibration(scores: "Doubles", truth: "Doubles") -> dict[str, Any]:
+    """Reliability diagrams of probabilities, by bins of equal width and of equal count, as the JSON has them."""
+    found = {equal: reliability(scores, truth, equal=equal) for equal in get_args(Equal)}
+    return {
+        f"equal-{equal}": {
+            "ece": diagram.ece,
+            "bins": [
+                dict(zip(diagram._fields, row, strict=True))
+                for row in zip(*(column.tolist() for column in diagram), strict=True)
+            ],
+        }
+        for equal, diagram in found.items()
+    }
 
 
 def _by_group(
@@ -131,9 +152,10 @@ def _check_scores(pairs: pl.DataFrame, metrics: Sequence[Wanted], task: str | No
         raise RecliError(Exit.DATA, message, where=where, hint="auc and gauc put them last")
     if errors and not pairs[SCORE].is_finite().all():
         raise RecliError(Exit.DATA, f"a score is infinite, which {errors[0]} cannot count", where=where)
-    if "logloss" in names and not pairs[SCORE].is_between(0, 1).all():
+    likely = sorted(names & set(LIKELY))
+    if likely and not pairs[SCORE].is_between(0, 1).all():
         scores = pairs[SCORE].to_numpy()
-        message = f"logloss takes probabilities, and the scores go from {scores.min():g} to {scores.max():g}"
+        message = f"{likely[0]} takes probabilities, and the scores go from {scores.min():g} to {scores.max():g}"
         raise RecliError(Exit.USAGE, message, where=where, hint="auc and gauc measure the order of any scores")
 
 

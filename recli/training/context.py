@@ -1,0 +1,204 @@
+"""Networks of fields: how they are trained on labelled events, and the scorer that keeps one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+
+from recli.errors import Exit, RecliError
+from recli.fields import ROLES
+from recli.scorers import Fielded
+from recli.training.networks import built, weights_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from recli.fields import Coded, Encoder
+    from recli.interactions import Interactions, Queries
+    from recli.model import Run
+    from recli.scorers import Floats, Ints
+    from recli.training.parameters import Context
+    from recli.training.rows import Past
+
+    Weights: TypeAlias = Mapping[str, NDArray[Any]]
+
+PAIRS: Final = 1 << 13  # in a step of `Contextual`
+
+
+def fit(how: Context, data: Interactions, run: Run) -> Contextual:
+    """Steps on events in random order, each with its label or rating; without labels, beside drawn negatives.
+
+    Raises:
+        RecliError: there is no rating, or a label is none (exit 3).
+    """
+    from recli.training.fields import LOSSES
+    from recli.training.loop import train
+    from recli.training.rows import Rows
+    from recli.training.session import session
+
+    wanted, (encoder, coded) = _wanted(how, data), data.encoded()
+    level = float(wanted.mean(dtype=np.float64)) if how.target == "rating" and wanted is not None else 0.0
+    module = type(how).__module__
+    code = import_module(module)
+    meta = how.shape() | {"sizes": [one.size for one in encoder.fields], "slots": encoder.slots}
+    if how.history:
+        meta["item"] = list(encoder.span("item"))
+    with session(run) as device:
+        network = code.build(**meta).to(device)
+        rows = Rows.of(data, coded, wanted, how, device)
+
+        def loss(codes: Tensor, values: Tensor | None, label: Tensor, past: Past | None) -> Tensor:
+            own = () if past is None else (history(network, past, encoder),)
+            value = LOSSES[how.target](code.scores(network, network["table"](codes, values), *own), label - level)
+            if how.embedding_reg_weight:
+                value = value + how.embedding_reg_weight / 2 * network["table"].weight.square().sum()
+            return value + code.penalty(network, how) if hasattr(code, "penalty") else value
+
+        learned, rest = encoder.pack()
+
+        def scorer() -> Contextual:
+            return Contextual(
+                module=module,
+                meta=json.dumps(meta),
+                weights=weights_of(network),
+                fields=rest,
+                learned=learned,
+                user=coded["user"].arrays(),
+                item=coded["item"].arrays(),
+                probability=how.target == "label",
+                level=level,
+                history=how.history,
+                n_users=data.n_users,
+                n_items=data.n_items,
+            )
+
+        return train(how, run, network, lambda: rows.epoch(how.train_batch_size), loss, scorer)
+
+
+def history(network: Any, past: Past, encoder: Encoder) -> tuple[Tensor, Tensor]:
+    """The rows of a history's items (b, length, fields, width), and which of them there are (b, length)."""
+    rows = network["table"](past.codes, past.values, encoder.span("item"))
+    return rows.unflatten(0, past.there.shape), past.there
+
+
+def _wanted(how: Context, data: Interactions) -> Floats | None:
+    """What the network is to tell of every event; None where there are no labels, and every event is a click."""
+    wanted = data.label if how.target == "label" else data.rating
+    if wanted is None and how.target == "label":
+        return None
+    if wanted is None:
+        hint = "--rating-col says which column holds it, where the source is read"
+        raise RecliError(Exit.DATA, "the table has no rating to learn", hint=hint)
+    if how.target == "label" and not np.isin(wanted, (0, 1)).all():
+        raise RecliError(Exit.DATA, "a label is neither 0 nor 1", hint="-p target=rating tells any number")
+    if not np.isfinite(wanted).all():
+        raise RecliError(Exit.DATA, f"a {how.target} is missing")
+    return wanted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contextual(Fielded):
+    """A network from the fields of a user, an item and an occasion to a probability, or to a rating less ``level``.
+
+    Its ``module`` has ``build(**meta)``, whose ``table`` is a `recli.training.fields.Table`, and ``scores(network,
+    rows (n, fields, width)) -> (n,)``; with a ``history`` of so many clicks at most, ``scores(network, rows, past)``.
+    """
+
+    module: str
+    meta: str
+    weights: Weights
+    probability: bool
+    level: float
+    history: int = 0
+
+    @cached_property
+    def _network(self) -> tuple[Any, Any]:
+        code, network = built(self.module, self.meta, self.weights)
+        table = network.get_submodule("table")
+        if table.slots != self.encoder.slots or len(table.weight) != self.encoder.rows:
+            raise RecliError(Exit.DATA, "is no scorer: the table is not that of its fields")
+        return code, network
+
+    def _rows(self, network: Any, parts: list[Coded], role: str | None = None) -> Tensor:
+        """The table's rows of the fields, of one role or of all."""
+        import torch
+
+        from recli.training.rows import counts
+
+        own = parts if role is None else [parts[ROLES.index(role)]]
+        counted = counts(own)
+        values = None if counted is None else torch.from_numpy(np.concatenate(counted, 1))
+        codes = torch.from_numpy(np.concatenate([part.codes for part in own], 1))
+        rows: Tensor = network["table"](codes, values, None if role is None else self.encoder.span(role))
+        return rows
+
+    def _past(self, network: Any, queries: Queries) -> tuple[Tensor, Tensor]:
+        """The rows of the last items of each history, as `history` has them."""
+        import torch
+
+        from recli.fields import Coded
+        from recli.training.rows import Past, last
+
+        indptr = torch.from_numpy(queries.indptr)
+        item, there = last(torch.from_numpy(queries.item.astype(np.int64)), indptr[:-1], indptr[1:], self.history)
+        of, items = Coded(**self.item), item.flatten().numpy()
+        values = None if of.values is None else torch.from_numpy(of.values[items])
+        return history(network, Past(there, torch.from_numpy(of.codes[items]), values), self.encoder)
+
+    def score(self, queries: Queries) -> Floats:
+        """Every item for a few users at a time; the rows of users and items are looked up once."""
+        from recli.training.session import scoring
+
+        scores = np.empty((len(queries), self.n_items), np.float32)
+        pairs = PAIRS // 8 if self.history else PAIRS
+        together = max(1, pairs // max(1, self.n_items))
+        network = self._network[1]
+        with scoring():
+            item = self._rows(network, self.parts(queries[:0], np.arange(self.n_items, dtype=np.int32)), "item")
+            for start in range(0, len(queries), together):
+                some = queries[start : start + together]
+                parts = self.parts(some, np.empty(0, np.int32))
+                user, context = (self._rows(network, parts, role) for role in ("user", "inter"))
+                past = self._past(network, some) if self.history else None
+                for at in range(0, self.n_items, pairs):
+                    made = self._grid(user, item[at : at + pairs], context, past)
+                    scores[start : start + together, at : at + pairs] = made
+        return scores
+
+    def _grid(self, user: Tensor, item: Tensor, context: Tensor, past: tuple[Tensor, Tensor] | None) -> Floats:
+        """The scores of some users with some items."""
+        import torch
+
+        code, network = self._network
+        shape = len(user), len(item)
+        beside = [(user, 1), (item, 0), (context, 1)]
+        rows = torch.cat([part.unsqueeze(dim).expand(*shape, -1, -1) for part, dim in beside], 2).flatten(0, 1)
+        own = () if past is None else (tuple(part.repeat_interleave(len(item), 0) for part in past),)
+        return self._finished(code.scores(network, rows, *own)).reshape(shape)
+
+    def _finished(self, scores: Tensor) -> Floats:
+        made: Floats = (scores.sigmoid() if self.probability else scores + self.level).numpy()
+        return made
+
+    def score_pairs(self, queries: Queries, items: Ints) -> Floats:
+        """So many pairs at a time."""
+        from recli.training.session import scoring
+
+        scores = np.empty(len(queries), np.float32)
+        code, network = self._network
+        pairs = PAIRS // 8 if self.history else PAIRS
+        with scoring():
+            for start in range(0, len(scores), pairs):
+                block = slice(start, start + pairs)
+                some = queries[block]
+                own = (self._past(network, some),) if self.history else ()
+                rows = self._rows(network, self.parts(some, items[block]))
+                scores[block] = self._finished(code.scores(network, rows, *own))
+        return scores

@@ -1,0 +1,148 @@
+"""Pieces of networks of fields: the table of all values' rows, and the perceptron over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recli.training.layers import Dropout, linear
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Table(nn.Module):  # type: ignore[misc]  # torch is not typed
+    """A row of ``width`` numbers for each value of each field, and with ``first_order`` one more, its weight alone.
+
+    ``slots`` are those of each field, ``sizes`` its rows. What is unknown, the first row of a field that has others,
+    begins at 0; the others as Glorot & Bengio 2010, "Understanding the difficulty of training deep feedforward neural
+    networks" (AISTATS), eq. 16, have it of a normal distribution.
+    """
+
+    def __init__(self, sizes: Sequence[int], slots: Sequence[int], width: int, *, first_order: bool = True) -> None:
+        super().__init__()
+        self.slots, self.width, rows = list(slots), width, sum(sizes)
+        self.weight = nn.Parameter(torch.empty(rows, width + first_order))
+        self.bias = nn.Parameter(torch.zeros(1)) if first_order else None
+        with torch.no_grad():
+            self.weight[:, :width].normal_(0, (2 / (rows + width)) ** 0.5)
+            if first_order:
+                self.weight[:, width].normal_(0, (2 / (rows + 1)) ** 0.5)
+            at = np.cumsum([0, *sizes])[:-1][np.array(sizes) > 1]
+            self.weight[torch.from_numpy(at)] = 0
+
+    def forward(self, codes: Tensor, values: Tensor | None, fields: tuple[int, int] | None = None) -> Tensor:
+        """The rows (n, fields, width [+ 1]) of codes (n, slots), counting as their values (n, slots) say, or 1.
+
+        ``fields`` are the first one and the one behind the last, where it is not all.
+        """
+        slots = self.slots if fields is None else self.slots[fields[0] : fields[1]]
+        bounds = np.cumsum([0, *slots])
+        if codes.device.type == "cpu":
+            made: Tensor = _Rows.apply(self.weight, codes, values, bounds)
+            return made
+        rows = F.embedding(codes, self.weight)
+        if values is not None:
+            rows = rows * values[..., None]
+        if len(slots) == codes.shape[1]:
+            return rows
+        field = torch.from_numpy(np.repeat(np.arange(len(slots)), slots)).to(codes.device)
+        return rows.new_zeros(len(codes), len(slots), rows.shape[2]).index_add_(1, field, rows)
+
+    def parts(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Of what `forward` made, the rows (n, fields, width), and the sum of the weights and the bias (n,)."""
+        return rows[..., : self.width], rows[..., self.width].sum(1) + self.bias
+
+
+class _Rows(torch.autograd.Function):  # type: ignore[misc]
+    """By a kernel: torch adds gradients up in five times the time."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, codes: Tensor, values: Tensor | None, bounds: Any) -> Tensor:
+        from recli.kernels import threads
+        from recli.kernels.fields import gather
+
+        ctx.codes, ctx.bounds, ctx.shape = codes.numpy(), bounds, weight.shape
+        ctx.values = None if values is None else values.numpy()
+        out = weight.new_empty(len(codes), len(bounds) - 1, weight.shape[1])
+        with threads(torch.get_num_threads()):
+            gather(weight.detach().numpy(), ctx.codes, ctx.values, bounds, out.numpy())
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        from recli.kernels import threads
+        from recli.kernels.fields import scatter
+
+        total = gradient.new_zeros(ctx.shape)
+        with threads(torch.get_num_threads()):
+            scatter(gradient.contiguous().numpy(), ctx.codes, ctx.values, ctx.bounds, total.numpy())
+        return total, None, None, None
+
+
+class Perceptron(nn.Module):  # type: ignore[misc]
+    """Layers of ``widths``: dropout, a product, a norm if asked, ReLU; at the end one number, with ``out``.
+
+    With ``dice`` ReLU gives way to `Dice`, which has a norm of its own.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        dropout: float = 0.0,
+        *,
+        batch_norm: bool = False,
+        out: bool = True,
+        dice: bool = False,
+    ) -> None:
+        super().__init__()
+        self.dice = nn.ModuleList(Dice(after) for after in widths[1:] if dice)
+        self.dropout = Dropout(dropout)
+        self.layers = nn.ModuleList(xavier(nn.Linear(before, after)) for before, after in pairwise(widths))
+        self.norms = nn.ModuleList(nn.BatchNorm1d(after) for after in widths[1:] if batch_norm)
+        self.out = xavier(nn.Linear(widths[-1], 1)) if out else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rows (n, width) to (n, last width), or with ``out`` to (n,)."""
+        for place, layer in enumerate(self.layers):
+            x = linear(layer, self.dropout(x))
+            x = self.norms[place](x) if self.norms else x
+            x = self.dice[place](x) if self.dice else F.relu(x)
+        return x if self.out is None else self.out(x).squeeze(1)
+
+
+class Dice(nn.Module):  # type: ignore[misc]
+    """p x + (1 - p) alpha x, p being the sigmoid of x brought to a mean of 0 and a deviation of 1.
+
+    Zhou et al. 2018, "Deep interest network for click-through rate prediction" (KDD), eq. 7; alpha is learned.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(width, affine=False)
+        self.alpha = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rows (n, width)."""
+        share = self.norm(x).sigmoid()
+        return x * (share + (1 - share) * self.alpha)
+
+
+def xavier(layer: nn.Linear) -> nn.Linear:
+    """A layer that begins as `Table` does, its bias at 0."""
+    nn.init.xavier_normal_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "label": F.binary_cross_entropy_with_logits,
+    "rating": F.mse_loss,
+}

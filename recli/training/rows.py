@@ -1,0 +1,166 @@
+"""Batches of coded fields: an epoch is a permutation of the events, and slices of it. Everything lies on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recli.errors import Exit, RecliError
+from recli.fields import ROLES
+from recli.training.negatives import Negatives
+from recli.training.parameters import Sampled
+
+if TYPE_CHECKING:
+    from recli.fields import Coded
+    from recli.interactions import Interactions
+    from recli.scorers import Floats
+    from recli.training.parameters import Context
+
+
+class Batch(NamedTuple):
+    """Codes of fields (b, slots), what each counts or None where all count 1, what is wanted (b,), and the history."""
+
+    codes: Tensor
+    values: Tensor | None
+    wanted: Tensor
+    past: Past | None = None
+
+
+class Past(NamedTuple):
+    """Items that were clicked on before, the last at the end: (b, length), which of them there are, and their fields.
+
+    ``codes`` (b * length, slots) and ``values`` are those of the items' fields.
+    """
+
+    there: Tensor
+    codes: Tensor
+    values: Tensor | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clicks:
+    """The items of all clicks, by user in time order; before event e are those from ``start[e]`` to ``stop[e]``."""
+
+    item: Tensor
+    start: Tensor
+    stop: Tensor
+
+    @classmethod
+    def of(cls, data: Interactions, device: torch.device) -> Clicks:
+        """Of all events: those whose label is above 0 or that have none."""
+        clicked = np.ones(len(data), np.bool_) if data.label is None else data.label > 0
+        count = np.append(0, np.cumsum(clicked))
+        start = np.repeat(count[data.indptr[:-1]], np.diff(data.indptr))
+        arrays = (data.item[clicked].astype(np.int64), start, count[:-1])
+        return cls(
+            **{n: torch.from_numpy(a).to(device) for n, a in zip(("item", "start", "stop"), arrays, strict=True)}
+        )
+
+    def __call__(self, event: Tensor, most: int) -> tuple[Tensor, Tensor]:
+        """The last ``most`` items before some events (b, length), and which of them there are."""
+        start, stop = self.start[event], self.stop[event]
+        return last(self.item, start, stop, most)
+
+
+def last(item: Tensor, start: Tensor, stop: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """The last ``most`` of ``item[start:stop]`` for each of b, aligned at the end: (b, length), and which there are."""
+    length = int((stop - start).clamp(max=most).max()) if len(start) else 0
+    place = stop[:, None] + torch.arange(-max(length, 1), 0, device=item.device)
+    there = place >= start[:, None]
+    taken = item[place.clamp(min=0, max=max(len(item) - 1, 0))] if len(item) else torch.zeros_like(place)
+    return torch.where(there, taken, 0), there
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """The coded fields of events: by role the table (n, slots) and each event's row of it (events,).
+
+    ``values`` are beside the codes, of all roles or of none; without ``wanted``, labels or ratings (events,), every
+    event is a click, and stands beside ``number`` items that the user did not take. ``clicks`` are there where the
+    last ``most`` of them are read.
+    """
+
+    codes: Sequence[Tensor]
+    values: Sequence[Tensor] | None
+    row: Sequence[Tensor]
+    wanted: Tensor | None = None
+    negatives: Negatives | None = None
+    number: int = 0
+    clicks: Clicks | None = None
+    most: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        data: Interactions,
+        coded: Mapping[str, Coded],
+        wanted: Floats | None,
+        how: Context,
+        device: torch.device,
+    ) -> Rows:
+        """Of all events of ``data``; without labels, of users who have not taken every item.
+
+        Raises:
+            RecliError: everybody has (exit 3).
+        """
+        user = np.repeat(np.arange(data.n_users), np.diff(data.indptr))
+        row = (user, data.item.astype(np.int64), np.arange(len(data)))
+        if wanted is None:
+            kept = (np.diff(data.matrix.indptr) < data.n_items)[user]
+            if not kept.any():
+                raise RecliError(Exit.DATA, "every user has taken every item: there is nothing to tell them from")
+            row = (user[kept], row[1][kept], row[2][kept])
+        parts = [coded[role] for role in ROLES]
+        counted = counts(parts)
+        return cls(
+            codes=[torch.from_numpy(part.codes).to(device) for part in parts],
+            values=None if counted is None else [torch.from_numpy(part).to(device) for part in counted],
+            row=[torch.from_numpy(of).to(device) for of in row],
+            wanted=None if wanted is None else torch.from_numpy(wanted).to(device),
+            negatives=Negatives.of(data.matrix, Sampled(), device) if wanted is None else None,
+            number=how.train_neg_sample_num if wanted is None else 0,
+            clicks=Clicks.of(data, device) if how.history else None,
+            most=how.history,
+        )
+
+    def epoch(self, size: int) -> Iterator[Batch]:
+        """Batches in a random order; a last one of a single event is left out, as it has no deviation for a norm."""
+        order = torch.randperm(len(self.row[0]), device=self.row[0].device)
+        size = max(1, size // (1 + self.number))
+        for at in range(0, max(len(order) - (size > 1), 1), size):
+            chosen = order[at : at + size]
+            rows = [row[chosen] for row in self.row]
+            wanted = self._with_negatives(rows) if self.wanted is None else self.wanted[chosen]
+            codes = torch.cat([part[row] for part, row in zip(self.codes, rows, strict=True)], 1)
+            values = None
+            if self.values is not None:
+                values = torch.cat([part[row] for part, row in zip(self.values, rows, strict=True)], 1)
+            past = None if self.clicks is None else self.past(*self.clicks(rows[2], self.most))
+            yield Batch(codes, values, wanted, past)
+
+    def past(self, item: Tensor, there: Tensor) -> Past:
+        """The fields of a history."""
+        items = item.flatten()
+        return Past(there, self.codes[1][items], None if self.values is None else self.values[1][items])
+
+    def _with_negatives(self, rows: list[Tensor]) -> Tensor:
+        """The labels, once rows of drawn items stand behind the ``rows`` by role."""
+        assert self.negatives is not None
+        number = len(rows[0])
+        drawn = self.negatives(rows[0], self.number).flatten().long()
+        for role in range(len(rows)):
+            again = drawn if role == 1 else rows[role].repeat_interleave(self.number)
+            rows[role] = torch.cat([rows[role], again])
+        return (torch.arange(len(rows[0]), device=drawn.device) < number).float()
+
+
+def counts(parts: Sequence[Coded]) -> list[Floats] | None:
+    """What the slots of each part count, where those of any do otherwise than 1."""
+    if all(part.values is None for part in parts):
+        return None
+    return [np.ones(part.codes.shape, np.float32) if part.values is None else part.values for part in parts]
