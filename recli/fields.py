@@ -173,7 +173,7 @@ class Coded:
     codes: Ints
     values: Floats | None = None
 
-    def take(self, rows: NDArray[np.integer[Any]] | None) -> Coded:
+    def take(self, rows: NDArray[np.integer[Any]] | slice | None) -> Coded:
         """Those of some rows, or of all."""
         if rows is None:
             return self

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,18 @@ def _groups(path: Path, source: Source) -> RowGroups:
     return RowGroups(path=path, names={getattr(options, n): c for n, c in called.items() if getattr(options, n, None)})
 
 
+def _ahead(groups: RowGroups) -> Iterator[pl.DataFrame]:
+    """All groups, each read while the one before it is scored."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(groups.read, 0) if groups.rows else None
+        for group in range(1, len(groups.rows) + 1):
+            assert waiting is not None
+            frame = waiting.result()
+            if group < len(groups.rows):
+                waiting = pool.submit(groups.read, group)
+            yield frame
+
+
 def predict_stream(path: Path, pairs: Path, source: Source, output: Output) -> Path:
     """The scores of all rows of a file by a model of fields, a group of rows at a time.
 
@@ -109,8 +122,7 @@ def predict_stream(path: Path, pairs: Path, source: Source, output: Output) -> P
 
     def scored() -> Iterator[pl.DataFrame]:
         done, total = 0, sum(groups.rows)
-        for group in range(len(groups.rows)):
-            frame = groups.read(group)
+        for frame in _ahead(groups):
             queries = Queries(
                 user=encode(frame[USER], users),
                 indptr=np.zeros(frame.height + 1, np.int64),

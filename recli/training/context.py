@@ -218,11 +218,11 @@ class Contextual(Fielded):
         scores = np.empty(len(queries), np.float32)
         code, network = self._network
         pairs = PAIRS // 8 if self.history else PAIRS
+        parts = self.parts(queries, items)
         with scoring():
             for start in range(0, len(scores), pairs):
                 block = slice(start, start + pairs)
-                some = queries[block]
-                own = (self._past(network, some),) if self.history else ()
-                rows = self._rows(network, self.parts(some, items[block]))
+                own = (self._past(network, queries[block]),) if self.history else ()
+                rows = self._rows(network, [part.take(block) for part in parts])
                 scores[block] = self._finished(code.scores(network, rows, *own))
         return scores
