@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -173,7 +173,7 @@ class Coded:
     codes: Ints
     values: Floats | None = None
 
-    def take(self, rows: NDArray[np.integer[Any]] | None) -> Coded:
+    def take(self, rows: NDArray[np.integer[Any]] | slice | None) -> Coded:
         """Those of some rows, or of all."""
         if rows is None:
             return self
@@ -185,31 +185,48 @@ class Coded:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Held:
+    """The columns of a table: their types, their values, and in how many train rows each value stands (0: in none).
+
+    ``counts`` are those of the rows of the users or items.
+    """
+
+    schema: Mapping[str, pl.DataType]
+    column: Callable[[str], tuple[pl.Series, Longs]]
+    counts: Longs
+
+    @classmethod
+    def of(cls, table: pl.DataFrame, counts: Longs) -> Held:
+        """A table in memory."""
+        return cls(schema=table.schema, column=lambda name: (table[name], counts), counts=counts)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Encoder:
     """What turns columns into fields, learned from train: the fields of users first, then of items, then of events."""
 
     fields: tuple[Field, ...]
 
     @classmethod
-    def fit(cls, tables: Mapping[str, tuple[pl.DataFrame, Longs]], coding: Coding) -> Encoder:
-        """From the columns by role, and in how many train rows each of their rows stands (0: in none).
+    def fit(cls, tables: Mapping[str, Held], coding: Coding) -> Encoder:
+        """From the columns by role.
 
         Raises:
             RecliError: a named column is not there, or cannot become what it is to (exit 2).
         """
-        there = {name for table, _ in tables.values() for name in table.columns} - set(KEYS.values())
+        there = {name for table in tables.values() for name in table.schema} - set(KEYS.values())
         for name in sorted(coding.named() - there):
             raise RecliError(Exit.USAGE, f"there is no column {name} to make a field of", hint=nearest(name, there))
         found = []
         for role in ROLES:
-            table, counts = tables[role]
+            table = tables[role]
             if role in KEYS:
-                size = 1 + int((counts >= coding.min_count).sum())
+                size = 1 + int((table.counts >= coding.min_count).sum())
                 found.append(Field(name=KEYS[role], role=role, how="id", size=size))
             for name, dtype in table.schema.items():
                 how = None if name == KEYS.get(role) else coding.of(name, dtype)
                 if how is not None:
-                    found.append(_fitted(name, role, how, table[name], counts, coding))
+                    found.append(_fitted(name, role, how, *table.column(name), coding))
         return cls(fields=tuple(found))
 
     @property

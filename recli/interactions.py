@@ -14,7 +14,7 @@ import polars as pl
 
 from recli.errors import Exit, RecliError
 from recli.features import Features, aligned
-from recli.fields import Coded, Coding, Encoder
+from recli.fields import Coded, Coding, Encoder, Held
 from recli.schema import ITEM, KEYS, LABEL, POSITION, QUERY, RATING, SPLIT, TIME, USER
 
 WEIGHT: Final = "\x1fweight"  # what an event weighs: a column that no file has
@@ -230,23 +230,11 @@ class Interactions:
 
         Those of users and items have one row more, the last: whoever is not known.
         """
-        user = np.repeat(np.arange(self.n_users, dtype=np.int32), np.diff(self.indptr))
         counts = {"user": np.diff(self.indptr), "item": np.bincount(self.item, minlength=self.n_items)}
         context = pl.DataFrame() if self.context is None else self.context
-        frames = {
-            role: aligned(self.tables.get(role), ids) for role, ids in (("user", self.users), ("item", self.items))
-        }
-        events = np.ones(len(user), np.int64)
-        encoder = Encoder.fit(
-            {**{role: (frame, counts[role]) for role, frame in frames.items()}, "inter": (context, events)}, self.coding
-        )
-        coded = {"inter": encoder.encode("inter", context, len(user))}
-        for role, frame in frames.items():
-            known = np.append(counts[role] >= self.coding.min_count, False)
-            own = np.where(known, np.cumsum(known), 0).astype(np.int32)
-            stranger = pl.DataFrame(schema=frame.schema).clear(1)
-            coded[role] = encoder.encode(role, pl.concat([frame, stranger]), len(own), own)
-        return encoder, coded
+        events = Held.of(context, np.ones(len(self), np.int64))
+        encoder, coded = encoded({"user": self.users, "item": self.items}, self.tables, counts, events, self.coding)
+        return encoder, {**coded, "inter": encoder.encode("inter", context, len(self))}
 
     def queries(self) -> Queries:
         """Every user with the history that is here."""
@@ -254,6 +242,25 @@ class Interactions:
         return Queries(
             user=user, indptr=self.indptr, item=self.item, rating=self.rating, time=self.time, weight=self.weight
         )
+
+
+def encoded(
+    ids: Mapping[str, pl.Series],
+    tables: Mapping[str, pl.DataFrame],
+    counts: Mapping[str, Longs],
+    events: Held,
+    coding: Coding,
+) -> tuple[Encoder, dict[str, Coded]]:
+    """The fields, and those of every user and item: ``ids`` and, in how many train rows each stands, ``counts``."""
+    frames = {role: aligned(tables.get(role), of) for role, of in ids.items()}
+    held = {role: Held.of(frame, counts[role]) for role, frame in frames.items()}
+    encoder, coded = Encoder.fit({**held, "inter": events}, coding), {}
+    for role, frame in frames.items():
+        known = np.append(counts[role] >= coding.min_count, False)
+        own = np.where(known, np.cumsum(known), 0).astype(np.int32)
+        stranger = pl.DataFrame(schema=frame.schema).clear(1)
+        coded[role] = encoder.encode(role, pl.concat([frame, stranger]), len(own), own)
+    return encoder, coded
 
 
 @dataclass(frozen=True, kw_only=True)

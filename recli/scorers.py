@@ -301,7 +301,6 @@ class Fielded:
 
     def parts(self, queries: Queries, items: Ints) -> list[Coded]:
         """The fields of the queries' users, of items, and of the queries' occasions."""
-        encoder, parts = self.encoder, []
-        for role, codes in (("user", queries.user), ("item", items)):
-            parts.append(self._coded(role).take(codes))
-        return [*parts, encoder.encode("inter", queries.context, len(queries))]
+        encoder = self.encoder
+        beside = encoder.encode("inter", queries.context, len(queries))
+        return [self._coded("user").take(queries.user), self._coded("item").take(items), beside]

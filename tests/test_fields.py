@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from recli.errors import Exit, RecliError
-from recli.fields import Coded, Coding, Encoder, coding_of
+from recli.fields import Coded, Coding, Encoder, Held, coding_of
 from recli.interactions import Interactions
 
 
@@ -15,8 +15,8 @@ def fitted(values: pl.Series, how: str | None = None, *, counts: list[int] | Non
     coding = Coding(how={} if how is None else {"x": how}, **more)  # type: ignore[arg-type]
     number = np.array(counts or [1] * len(values))
     none = np.empty(0, np.int64)
-    tables = {"user": (empty, none), "item": (empty, none), "inter": (values.rename("x").to_frame(), number)}
-    return Encoder.fit(tables, coding)
+    held = {"user": (empty, none), "item": (empty, none), "inter": (values.rename("x").to_frame(), number)}
+    return Encoder.fit({role: Held.of(*of) for role, of in held.items()}, coding)
 
 
 def codes(encoder: Encoder, values: pl.Series) -> list[list[int]]:

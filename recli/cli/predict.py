@@ -38,6 +38,9 @@ def command(
         bool, typer.Option("--rolling", help="Score every held-out row from the history before it.")
     ] = False,
     split: Annotated[Path | None, typer.Option("--split", metavar="FILE", help="The split, if it was moved.")] = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="--pairs is a Parquet file, scored by a model of fields group by group.")
+    ] = False,
 ) -> None:
     """Score pairs of a user and an item: those held out, those of a file, or with --all those without a rating.
 
@@ -61,4 +64,11 @@ def command(
         source=source,
     )
     out = making.output(console)
+    if stream:
+        from recli.pipeline.stream import predict_stream
+
+        if pairs is None:
+            raise RecliError(Exit.USAGE, "--stream needs the rows to score", hint="--pairs FILE.parquet")
+        opt.map_over(paths, making, lambda path: predict_stream(path, pairs, source, out))
+        return
     opt.map_over(paths, making, lambda path: predict(path, pairs, request, out, missing=everything))

@@ -8,6 +8,7 @@ import typer
 from recli.cli import options as opt
 from recli.cli.console import Console
 from recli.cli.logs import Logs
+from recli.errors import Exit, RecliError
 
 if TYPE_CHECKING:
     from recli.pipeline.events import Source
@@ -64,6 +65,9 @@ def command(
     min_count: Annotated[
         int, typer.Option("--min-count", metavar="N", min=1, help="Tokens in fewer train rows count as unknown.")
     ] = 1,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="A Parquet file larger than memory: fields only, group of rows by group.")
+    ] = False,
     seed: opt.Seed = 2020,
     device: Annotated[
         str | None, typer.Option("--device", metavar="|".join(DEVICES), help="Networks: where to train; default: auto.")
@@ -116,6 +120,9 @@ def command(
     age=bucket:10 has ten ranges of equal width, quantile:10 of equally many rows, log those of logarithms, token:5
     what stands in 5 train rows, first:5 the first parts of a sequence. What train never saw counts as unknown.
 
+    With --stream the events stay on disk: a million rows are in memory at a time, and shuffled together; there is no
+    validation, and all epochs are run.
+
     Networks are validated on the valid part, and the best epoch by the first --valid-metric is kept; other metrics are
     only logged. With --checkpoint, SIGINT and SIGTERM end the training once its state is written, and SIGUSR1 has it
     written.
@@ -159,6 +166,16 @@ def command(
 
     def one(path: Path) -> Path:
         kept = logs.of_input(path)
+        if stream:
+            from recli.pipeline.stream import train_stream
+
+            asked = [*training.given(), *(["--weight"] if weight or half_life else []), *(["--init"] if init else [])]
+            if asked or fit_on != "train":
+                message = f"--stream knows no {', '.join(asked) or '--fit-on'}"
+                raise RecliError(Exit.USAGE, message, hint="it runs all epochs on all rows of the file")
+
+            told = run if kept is None else replace(run, log=kept)
+            return train_stream(path, source, model, given, told, out, how["coding"])
         made = train(path, source, model, given, run if kept is None else replace(run, log=kept), out, **how)
         if embedding_projector:
             logs.project(made, path, console.note)

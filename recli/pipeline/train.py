@@ -25,6 +25,9 @@ from recli.schema import KEYS, LABEL, PARTS
 if TYPE_CHECKING:
     import polars as pl
 
+    from recli.scorers import Scorer
+    from recli.streamed import Streamed
+
 
 def train(
     path: Path,
@@ -187,13 +190,30 @@ def _fit(
     started = time.perf_counter()
     scorer = model.fit(data, run)
     seconds = time.perf_counter() - started
+    more = {**weighed, **({"training": done} if done else {})}
+    if chosen.task == "rating" and data.rating is not None:
+        rating = data.rating.astype(np.float64)
+        more["rating"] = {"low": float(rating.min()), "mean": float(rating.mean()), "high": float(rating.max())}
+    return product(scorer, data, chosen, fit_on, more, [*tables], seconds)
+
+
+def product(
+    scorer: "Scorer",
+    data: "Interactions | Streamed",
+    chosen: catalog.Chosen,
+    fit_on: Sequence[str],
+    more: Mapping[str, Any],
+    tables: Sequence[str],
+    seconds: float,
+) -> Product:
+    """A model that was fitted, its ids and its header."""
     arrays, meta = store.pack(scorer)
     payload = {
         **{f"scorer.{name}": array for name, array in arrays.items()},
         **dict(zip(("users.text", "users.offsets"), store.pack_ids(data.users), strict=True)),
         **dict(zip(("items.text", "items.offsets"), store.pack_ids(data.items), strict=True)),
     }
-    more = {
+    facts = {
         "model": chosen.name,
         "task": chosen.task,
         "scorer": meta,
@@ -201,16 +221,13 @@ def _fit(
         "users": data.n_users,
         "items": data.n_items,
         "interactions": len(data),
-        **weighed,
+        **more,
         **({"context": list(scorer.context)} if hasattr(scorer, "context") else {}),
-        **({"training": done} if done else {}),
     }
-    if chosen.task == "rating" and data.rating is not None:
-        rating = data.rating.astype(np.float64)
-        more["rating"] = {"low": float(rating.min()), "mean": float(rating.mean()), "high": float(rating.max())}
     known = "".join(f", the table of {role}s" for role in tables)
     what = f"{chosen.name} on {len(data):,} interactions{known} ({data.n_users:,} users, {data.n_items:,} items)"
-    return Product(payload=payload, more=more, summary=f"{what}{_trained(done)}, fit {seconds:.2f} s")
+    trained = _trained(more.get("training", {}))
+    return Product(payload=payload, more=facts, summary=f"{what}{trained}, fit {seconds:.2f} s")
 
 
 PLAIN = ("epochs", "best_epoch")  # what a training says of itself beside its metrics

@@ -24,23 +24,25 @@ if TYPE_CHECKING:
     from recli.interactions import Interactions, Queries
     from recli.model import Run
     from recli.scorers import Floats, Ints
+    from recli.streamed import Streamed
     from recli.training.parameters import Context
-    from recli.training.rows import Past
+    from recli.training.rows import Past, Rows, Windows
 
     Weights: TypeAlias = Mapping[str, NDArray[Any]]
 
 PAIRS: Final = 1 << 13  # in a step of `Contextual`
 
 
-def fit(how: Context, data: Interactions, run: Run) -> Contextual:
+def fit(how: Context, data: Interactions | Streamed, run: Run) -> Contextual:
     """Steps on events in random order, each with its label or rating; without labels, beside drawn negatives.
+
+    Events that stay on disk need labels or ratings, and no history is read of them.
 
     Raises:
         RecliError: there is no rating, or a label is none (exit 3).
     """
     from recli.training.fields import LOSSES
     from recli.training.loop import train
-    from recli.training.rows import Rows
     from recli.training.session import session
 
     wanted, (encoder, coded) = _wanted(how, data), data.encoded()
@@ -52,7 +54,7 @@ def fit(how: Context, data: Interactions, run: Run) -> Contextual:
         meta["item"] = list(encoder.span("item"))
     with session(run) as device:
         network = code.build(**meta).to(device)
-        rows = Rows.of(data, coded, wanted, how, device)
+        rows = _rows(how, data, wanted, encoder, coded, device)
 
         def loss(codes: Tensor, values: Tensor | None, label: Tensor, past: Past | None) -> Tensor:
             own = () if past is None else (history(network, past, encoder),)
@@ -88,19 +90,41 @@ def history(network: Any, past: Past, encoder: Encoder) -> tuple[Tensor, Tensor]
     return rows.unflatten(0, past.there.shape), past.there
 
 
-def _wanted(how: Context, data: Interactions) -> Floats | None:
+def _wanted(how: Context, data: Interactions | Streamed) -> Floats | None:
     """What the network is to tell of every event; None where there are no labels, and every event is a click."""
+    from recli.streamed import Streamed
+    from recli.training.rows import sound
+
+    if isinstance(data, Streamed):
+        if how.history or how.target not in data.schema:
+            what = "reads histories" if how.history else f"needs a column {how.target}"
+            raise RecliError(Exit.USAGE, f"{type(how).__name__} {what}, which a stream has not")
+        return None
     wanted = data.label if how.target == "label" else data.rating
     if wanted is None and how.target == "label":
         return None
     if wanted is None:
         hint = "--rating-col says which column holds it, where the source is read"
         raise RecliError(Exit.DATA, "the table has no rating to learn", hint=hint)
-    if how.target == "label" and not np.isin(wanted, (0, 1)).all():
-        raise RecliError(Exit.DATA, "a label is neither 0 nor 1", hint="-p target=rating tells any number")
-    if not np.isfinite(wanted).all():
-        raise RecliError(Exit.DATA, f"a {how.target} is missing")
-    return wanted
+    return sound(wanted, how.target)
+
+
+def _rows(
+    how: Context,
+    data: Interactions | Streamed,
+    wanted: Floats | None,
+    encoder: Encoder,
+    coded: Mapping[str, Coded],
+    device: Any,
+) -> Rows | Windows:
+    """Who makes the batches."""
+    from recli.streamed import Streamed
+    from recli.training.rows import Rows, Windows
+
+    if isinstance(data, Streamed):
+        user, item = coded["user"], coded["item"]
+        return Windows(data=data, encoder=encoder, user=user, item=item, target=how.target, device=device)
+    return Rows.of(data, coded, wanted, how, device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,11 +218,11 @@ class Contextual(Fielded):
         scores = np.empty(len(queries), np.float32)
         code, network = self._network
         pairs = PAIRS // 8 if self.history else PAIRS
+        parts = self.parts(queries, items)
         with scoring():
             for start in range(0, len(scores), pairs):
                 block = slice(start, start + pairs)
-                some = queries[block]
-                own = (self._past(network, some),) if self.history else ()
-                rows = self._rows(network, self.parts(some, items[block]))
+                own = (self._past(network, queries[block]),) if self.history else ()
+                rows = self._rows(network, [part.take(block) for part in parts])
                 scores[block] = self._finished(code.scores(network, rows, *own))
         return scores

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recli.training.layers import Dropout, linear
+from recli.training.layers import Dropout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,7 +111,7 @@ class Perceptron(nn.Module):  # type: ignore[misc]
     def forward(self, x: Tensor) -> Tensor:
         """Rows (n, width) to (n, last width), or with ``out`` to (n,)."""
         for place, layer in enumerate(self.layers):
-            x = linear(layer, self.dropout(x))
+            x = layer(self.dropout(x))
             x = self.norms[place](x) if self.norms else x
             x = self.dice[place](x) if self.dice else F.relu(x)
         return x if self.out is None else self.out(x).squeeze(1)

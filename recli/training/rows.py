@@ -7,18 +7,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import polars as pl
 import torch
 from torch import Tensor
 
 from recli.errors import Exit, RecliError
 from recli.fields import ROLES
+from recli.interactions import encode
+from recli.schema import ITEM, USER
 from recli.training.negatives import Negatives
 from recli.training.parameters import Sampled
 
 if TYPE_CHECKING:
-    from recli.fields import Coded
+    from recli.fields import Coded, Encoder
     from recli.interactions import Interactions
     from recli.scorers import Floats
+    from recli.streamed import Streamed
     from recli.training.parameters import Context
 
 
@@ -164,3 +168,58 @@ def counts(parts: Sequence[Coded]) -> list[Floats] | None:
     if all(part.values is None for part in parts):
         return None
     return [np.ones(part.codes.shape, np.float32) if part.values is None else part.values for part in parts]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """The rows of events that stay on disk: groups in a random order, so many of them shuffled together."""
+
+    data: Streamed
+    encoder: Encoder
+    user: Coded
+    item: Coded
+    target: str
+    device: torch.device
+
+    def epoch(self, size: int) -> Iterator[Batch]:
+        """Batches of each window in turn.
+
+        Raises:
+            RecliError: a label is none (exit 3).
+        """
+        chosen: list[int] = []
+        for group in torch.randperm(len(self.data.rows)).tolist():
+            chosen.append(group)
+            if sum(self.data.rows[one] for one in chosen) >= self.data.window:
+                yield from self._rows(chosen).epoch(size)
+                chosen = []
+        if chosen:
+            yield from self._rows(chosen).epoch(size)
+
+    def _rows(self, groups: Sequence[int]) -> Rows:
+        frame = pl.concat([self.data.read(group) for group in groups])
+        parts = [self.user, self.item, self.encoder.encode("inter", frame, frame.height)]
+        codes = [encode(frame[USER], self.data.users), encode(frame[ITEM], self.data.items)]
+        row = [*(one.astype(np.int64) for one in codes), np.arange(frame.height)]
+        counted = counts(parts)
+        return Rows(
+            codes=[torch.from_numpy(part.codes).to(self.device) for part in parts],
+            values=None if counted is None else [torch.from_numpy(part).to(self.device) for part in counted],
+            row=[torch.from_numpy(of).to(self.device) for of in row],
+            wanted=torch.from_numpy(sound(frame[self.target].to_numpy().astype(np.float32), self.target)).to(
+                self.device
+            ),
+        )
+
+
+def sound(wanted: Floats, target: str) -> Floats:
+    """Labels or ratings that can be learned.
+
+    Raises:
+        RecliError: one is missing, or a label is neither 0 nor 1 (exit 3).
+    """
+    if not np.isfinite(wanted).all():
+        raise RecliError(Exit.DATA, f"a {target} is missing")
+    if target == "label" and not np.isin(wanted, (0, 1)).all():
+        raise RecliError(Exit.DATA, "a label is neither 0 nor 1", hint="-p target=rating tells any number")
+    return wanted

@@ -79,15 +79,13 @@ def scores(network: Any, rows: Tensor) -> Tensor:
     """What the last layer tells (n,)."""
     import torch
 
-    from recli.training.layers import linear
-
     start = x = rows.flatten(1)
     if "gates" in network:
         for depth, gate in enumerate(network["gates"]):
             x = _experts(network, depth, gate, start, x)
     else:
         for layer in network["cross"]:
-            x = start * linear(layer, x) + x
+            x = start * layer(x) + x
     deep = network["layers"](start if network.parallel else x)
     return network["last"](torch.cat([x, deep], 1) if network.parallel else deep).squeeze(1)
 

@@ -82,13 +82,11 @@ def _interactions(network: Any, rows: Tensor) -> Tensor:
     """What the rows of the layers sum up to (n, rows that are told)."""
     import torch
 
-    from recli.training.layers import linear
-
     start = x = rows.transpose(1, 2)  # (n, width, fields)
     told = []
     for depth, layer in enumerate(network["cin"], 1):
         pairs = (x.unsqueeze(3) * start.unsqueeze(2)).flatten(2)  # (n, width, rows before × fields)
-        made = linear(layer, pairs).relu()
+        made = layer(pairs).relu()
         whole = network.direct or depth == len(network["cin"])
         x, own = (made, made) if whole else made.chunk(2, 2)
         told.append(own.sum(1))
