@@ -15,6 +15,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_model, get_trainer, init_seed
 sys.argv = sys.argv[:1]
 config = Config(model=name, dataset="ml-100k", config_dict={"data_path": folder, "gpu_id": "", "use_gpu": False,
-    "show_progress": False, "state": "ERROR", "checkpoint_dir": "/tmp/recbole-saved"})
+    "show_progress": False, "state": "ERROR", "checkpoint_dir": "."})
 init_seed(config["seed"], True)
 dataset = create_dataset(config)
 train, _, _ = data_preparation(config, dataset)
@@ -88,7 +89,10 @@ def main() -> None:
     data = Interactions.of(events, tables, Coding(columns=COLUMNS))
     for name in asked.models.split(","):
         command = [asked.peers, "-c", PEER, str(SHARED), THEIRS[name], str(asked.threads)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as peer:
+        with (
+            tempfile.TemporaryDirectory() as own,  # RecBole writes its logs where it stands
+            subprocess.Popen(command, cwd=own, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as peer,
+        ):
             assert peer.stdin is not None
             assert peer.stdout is not None
             found = peer.stdout.readline()
@@ -103,8 +107,8 @@ def main() -> None:
             theirs()
             pairs = []
             for _ in range(asked.rounds):
-                own = statistics.median(ours(data, name, asked.threads))
-                pairs.append((own, statistics.median(theirs() for _ in range(EPOCHS))))
+                seconds = statistics.median(ours(data, name, asked.threads))
+                pairs.append((seconds, statistics.median(theirs() for _ in range(EPOCHS))))
             peer.stdin.close()
         mine, other = (statistics.median(column) for column in zip(*pairs, strict=True))
         ratio = statistics.median(b / a for a, b in pairs)
