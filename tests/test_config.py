@@ -244,7 +244,7 @@ def test_parameters_are_the_models_own(data: Path) -> None:
 def test_bpr_is_trained_as_recbole_does(data: Path) -> None:
     plan = planned("model: BPR\ndataset: tiny\nembedding_size: 32\nlearning_rate: 0.01\nrequire_pow: False\n")
     assert plan.train[0]["model"] == "bpr-torch" and not plan.warnings
-    assert plan.train[0]["params"] == {"embedding_size": 32, "learning_rate": 0.01}
+    assert plan.train[0]["params"] == {"embedding_size": 32, "learning_rate": 0.01, "require_pow": False}
     stopping = {name: plan.train[0][name] for name in ("valid_metric", "eval_every", "patience")}
     assert stopping == {"valid_metric": "mrr@10", "eval_every": 1, "patience": 11}
 
