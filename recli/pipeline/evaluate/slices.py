@@ -133,7 +133,11 @@ def of_column(name: str, of: Literal["user", "item"], ids: pl.Series, table: pl.
 def _quarters(values: "NDArray[np.float64]") -> "dict[str, Bools]":
     """Four groups of about equal size, equal numbers together; those without a number apart."""
     known = ~np.isnan(values)
-    edges = np.unique(np.quantile(values[known], np.linspace(0, 1, PARTS + 1)[1:-1])) if known.any() else np.empty(0)
+    edges = (
+        np.unique(np.quantile(values[known], np.linspace(0, 1, PARTS + 1)[1:-1], method="lower"))
+        if known.any()
+        else np.empty(0)
+    )
     place = np.searchsorted(edges, np.where(known, values, np.inf), side="left")
     masks = [known & (place == at) for at in range(len(edges) + 1)]
     masks = [mask for mask in masks if mask.any()]
