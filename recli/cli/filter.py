@@ -7,7 +7,7 @@ from recli.cli.console import Console
 
 if TYPE_CHECKING:
     from recli.pipeline.events import Source
-    from recli.pipeline.split import Filters
+    from recli.pipeline.filter import Filters
 
 EXAMPLE = "Example: recli filter ml-100k.inter --min-rating 4 --user-kcore 5 --item-kcore 5"
 
@@ -21,7 +21,7 @@ def command(
     The order is: --dedup, --range, --min-rating, then the k-cores.
     """
     paths = opt.inputs_of(console, inputs, making.path)
-    from recli.pipeline.split import filter_table
+    from recli.pipeline.filter import filter_table
 
     out = making.output(console)
     opt.map_over(paths, making, lambda path: filter_table(path, source, filters, out))

@@ -21,7 +21,7 @@ from recli.schema import FORMATS, TYPES
 
 if TYPE_CHECKING:
     from recli.pipeline.events import Source
-    from recli.pipeline.split import Filters
+    from recli.pipeline.filter import Filters
     from recli.pipeline.step import Output
 
 Result = TypeVar("Result")
@@ -230,7 +230,7 @@ def filters(
     ] = "0",
 ) -> "Filters":
     """The options that leave rows out; the k-cores to a fixed point."""
-    from recli.pipeline.split import Filters
+    from recli.pipeline.filter import Filters
 
     return Filters(
         dedup=None if dedup is None else choice("--dedup", dedup, ("first", "last", "error")),

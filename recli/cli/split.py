@@ -13,7 +13,8 @@ from recli.schema import PARTS
 
 if TYPE_CHECKING:
     from recli.pipeline.events import Source
-    from recli.pipeline.split import Filters, Sessions, Strategy
+    from recli.pipeline.filter import Filters
+    from recli.pipeline.split import Sessions, Strategy
 
 EXAMPLE = "Example: recli split ml-100k.inter --strategy leave-one-out --order time"
 STRATEGIES = ("ratio", "leave-one-out", "time", "kfold", "given")

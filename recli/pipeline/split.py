@@ -1,4 +1,4 @@
-"""split and filter: interactions in, the same with a column ``split``, or fewer of them, out."""
+"""split: interactions in, the same with a column ``split`` out."""
 
 import re
 import time
@@ -10,11 +10,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from recli import filters, labels, sessions, sources, splits
+from recli import labels, sessions, sources, splits
 from recli.errors import Exit, RecliError
 from recli.labels import Threshold
-from recli.pipeline.companions import companion
 from recli.pipeline.events import Events, Source, open_events, table_header
+from recli.pipeline.filter import Filters
 from recli.pipeline.folds import Fold
 from recli.pipeline.step import Output, Product, Step, perform
 from recli.schema import LABEL, PARTS, SPLIT
@@ -34,49 +34,6 @@ DEFAULTS: Final[Mapping[str, Any]] = {
 _FOLD: Final = re.compile(r"u([1-5])\.(base|test)")  # GroupLens' five; ua and ub are other splits
 _GIVEN: Final = {"base": "train", "test": "test"}
 OF_FOLDS: Final[Mapping[str, Any]] = {"strategy": "kfold", "folds": 5, "group_by": "user", "seed": 2020}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Filters:
-    """What is left out before anything else is done."""
-
-    dedup: str | None = None
-    ranges: Sequence[str] = ()
-    only: Sequence[str] = ()
-    min_rating: float | None = None
-    user_kcore: int | str = 0
-    item_kcore: int | str = 0
-
-    def params(self) -> dict[str, Any]:
-        """What of it is not the default."""
-        plain = Filters()
-        given = {name: value for name, value in vars(self).items() if value != getattr(plain, name)}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
-
-    def apply(self, frame: "pl.DataFrame", events: Events) -> tuple["pl.DataFrame", dict[str, int]]:
-        """The rows of ``frame`` that stay, and how many each filter removed; ``events`` tell whose tables are beside.
-
-        Raises:
-            RecliError: as the filters do; a filter by a table of users or items that is not there (exit 3).
-        """
-
-        def beside(role: str) -> "pl.DataFrame":
-            table = companion(role, events, None)
-            if table is None:
-                hint = f"{role}.… is a column of NAME.{role}, which is looked for there"
-                raise RecliError(Exit.DATA, f"has no table of {role}s beside it", where=events.path, hint=hint)
-            return table.table.frame
-
-        return filters.apply(
-            frame,
-            keep=self.dedup,  # type: ignore[arg-type]  # the filter checks it
-            ranges=[filters.parse_range(text) for text in self.ranges],
-            only=[filters.parse_only(text) for text in self.only],
-            least=self.min_rating,
-            user=filters.parse_core(self.user_kcore),
-            item=filters.parse_core(self.item_kcore),
-            beside=beside,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,34 +84,6 @@ class Strategy:
         moments = " and ".join(splits.moment(time, cut.unit) for time in cut.cuts)
         note(f"timestamps are read as {cut.unit}; cut at {moments}")
         return cut.split
-
-
-def filter_table(path: Path, source: Source, chosen: Filters, output: Output) -> Path:
-    """The rows of a table that pass the filters, as a table."""
-    events = open_events(path, source).of_interactions()
-    if events.is_split:
-        hint = "filter before split, or give split the same flags"
-        raise RecliError(Exit.DATA, "is split already", where=path, hint=hint)
-
-    def work() -> Product:
-        table = events.table
-        frame, removed = chosen.apply(table.frame, events)
-        _say_removed(removed, output.note)
-        return Product(
-            payload=frame, more=_header(table, frame), summary=f"{frame.height:,} of {table.frame.height:,} rows"
-        )
-
-    step = Step(
-        command="filter",
-        kind="inter",
-        name=events.name,
-        suffix=".inter.parquet",
-        params=chosen.params() | source.params(),
-        inputs=events.inputs,
-        unnamed=tuple(source.params()),
-        modules=["recli.pipeline.split"],
-    )
-    return perform(step, output, work)
 
 
 def split(path: Path, source: Source, chosen: Filters, strategy: Strategy, output: Output) -> Path:
@@ -270,9 +199,7 @@ def _filtered(
     """The rows, of sessions where they are asked for, that pass the filters; what was left out is said."""
     _say_skipped(events.table, output.note)
     cut = events.table.frame if within is None else within.cut(events.table.frame)
-    frame, removed = chosen.apply(cut, events)
-    _say_removed(removed, output.note)
-    return frame
+    return chosen.apply(cut, events, output.note)
 
 
 def _together(path: Path, parts: Mapping[str, Events]) -> Events:
@@ -289,8 +216,7 @@ def _joined(parts: Mapping[str, Events], chosen: Filters, output: Output, thresh
     part = pl.concat([pl.repeat(name, len(table.frame), eager=True) for name, table in tables.items()])
     frame = pl.concat([table.frame for table in tables.values()], how="diagonal")
     labelled = frame.with_columns(part.cast(splits.LABELS).alias(SPLIT))
-    frame, removed = chosen.apply(labelled, next(iter(parts.values())))
-    _say_removed(removed, output.note)
+    frame = chosen.apply(labelled, next(iter(parts.values())), output.note)
     first = next(iter(tables.values()))
     return _materialise(first, frame.drop(SPLIT), splits.Ids.of(frame), frame[SPLIT], output, threshold)
 
@@ -369,7 +295,8 @@ def _materialise(
     if threshold is not None:
         output.note(f"label: 1 in {together[LABEL].sum():,.0f} of {together.height:,} rows, by {threshold}")
     counts = ", ".join(f"{name} {stop - begin:,}" for name, (begin, stop) in rows.items())
-    return Product(payload=together, more=_header(table, together) | {"rows": rows}, summary=counts)
+    more = table_header(table) | {"row_count": together.height, "rows": rows}
+    return Product(payload=together, more=more, summary=counts)
 
 
 def _labelled(table: sources.Table, frame: "pl.DataFrame") -> sources.Table:
@@ -383,19 +310,9 @@ def _labelled(table: sources.Table, frame: "pl.DataFrame") -> sources.Table:
     )
 
 
-def _header(table: sources.Table, frame: "pl.DataFrame") -> dict[str, Any]:
-    return table_header(table) | {"row_count": frame.height}
-
-
 def _say_skipped(table: sources.Table, note: Callable[[str], None]) -> None:
     if table.skipped:
         note(f"{table.skipped:,} bad rows left out")
-
-
-def _say_removed(removed: Mapping[str, int], note: Callable[[str], None]) -> None:
-    for name, count in removed.items():
-        if count:
-            note(f"{name} removed {count:,} rows")
 
 
 def _say_leaks(leaks: splits.Leaks, note: Callable[[str], None]) -> None:

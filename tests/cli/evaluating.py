@@ -18,8 +18,9 @@ from recli.errors import Exit, RecliError
 from recli.model import Run
 from recli.pipeline.evaluate import Result, plan
 from recli.pipeline.events import Source
+from recli.pipeline.filter import Filters
 from recli.pipeline.recommend import recommend
-from recli.pipeline.split import Filters, Strategy, split, split_given
+from recli.pipeline.split import Strategy, split, split_given
 from recli.pipeline.step import Output
 from recli.pipeline.train import train
 

@@ -16,10 +16,11 @@ from recli.errors import Exit, RecliError
 from recli.pipeline import compare as pipeline
 from recli.pipeline.evaluate import plan, write
 from recli.pipeline.events import Source
+from recli.pipeline.filter import Filters
 from recli.pipeline.folds import averaged, numbers
 from recli.pipeline.predict import predict
 from recli.pipeline.recommend import Request
-from recli.pipeline.split import Filters, Strategy, split_folds, split_given_folds
+from recli.pipeline.split import Strategy, split_folds, split_given_folds
 from recli.pipeline.step import Output
 from tests.cli.evaluating import fitted, refused, table
 from tests.conftest import ROOT, Runner

@@ -18,9 +18,10 @@ from recli.metrics import parse_assertion
 from recli.pipeline.evaluate import plan, write
 from recli.pipeline.evaluate.candidates import Candidates
 from recli.pipeline.events import Source
+from recli.pipeline.filter import Filters
 from recli.pipeline.predict import predict
 from recli.pipeline.recommend import Request
-from recli.pipeline.split import Filters, split_given
+from recli.pipeline.split import split_given
 from recli.pipeline.step import Output
 from tests.cli.drawing import (
     World,

@@ -14,7 +14,8 @@ from recli.artifact import load
 from recli.errors import Exit
 from recli.labels import Threshold, label, parse_threshold
 from recli.pipeline.events import Source
-from recli.pipeline.split import Filters, Strategy, split_folds, split_given, split_given_folds
+from recli.pipeline.filter import Filters
+from recli.pipeline.split import Strategy, split_folds, split_given, split_given_folds
 from recli.pipeline.step import Output
 from tests.cli.evaluating import fitted, held_out, refused, split_of, table, values
 from tests.cli.predicting import predicted
