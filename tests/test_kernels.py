@@ -11,7 +11,7 @@ import pytest
 from scipy.sparse import csr_matrix
 from scipy.sparse import random as random_matrix
 
-from recli.kernels import als, bpr, fm, history, kernel, spread, threads, topk
+from recli.kernels import als, bpr, fm, history, kernel, nearest, spread, threads, topk
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -82,7 +82,7 @@ def outputs() -> list[bytes]:
     history.times_sparse(x, square, sparse)
     np.testing.assert_allclose(dense, x @ weights, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(sparse, (x @ square).toarray(), rtol=1e-5)
-    out += [np.array(wrong), user, item, dense.copy(), sparse, *topk.neighbours(x, np.ones(200), 0.0, 9)]
+    out += [np.array(wrong), user, item, dense.copy(), sparse, *nearest.neighbours(x, np.ones(200), 0.0, 9)]
     lists, scores = np.full((300, 9), -1, np.int32), np.full((300, 9), -np.inf, np.float32)
     topk.top_k(dense, x.indptr.astype(np.int64), x.indices, np.empty(0, np.bool_), lists, scores)
     machine, label = fm.Machine.of(200, 8, rng), rng.integers(0, 2, 300).astype(np.float32)

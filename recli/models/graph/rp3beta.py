@@ -42,14 +42,14 @@ class RP3beta:
         """One sparse product, of which only the k best of each row are kept, and then of each column."""
         from scipy.sparse import csr_matrix
 
-        from recli.kernels import threads, topk
+        from recli.kernels import nearest, threads
 
         n = data.n_items
         matrix, users = data.matrix.copy(), np.maximum(data.popularity, 1).astype(np.float64)
         items = np.diff(matrix.indptr)
         matrix.data = np.repeat(np.maximum(items, 1) ** (-self.alpha / 2), items).astype(np.float32)
         with threads(run.threads):
-            codes, values = topk.neighbours(matrix, users**self.alpha, 0.0, min(self.k, n), theirs=users**self.beta)
+            codes, values = nearest.neighbours(matrix, users**self.alpha, 0.0, min(self.k, n), theirs=users**self.beta)
         if self.normalize_similarity:
             values /= np.maximum(values.sum(1, keepdims=True), np.finfo(np.float64).tiny)
         kept = codes >= 0

@@ -52,16 +52,16 @@ class ItemKNN(Neighborhood):
         """One sparse product, of which only the k best of each column are kept."""
         from scipy.sparse import csc_matrix
 
-        from recli.kernels import threads, topk
+        from recli.kernels import nearest, threads
 
         matrix, n = centred(data) if self.similarity == "adjusted" else self.entries(data.matrix), data.n_items
         norm, theirs = norms(self.similarity, self.alpha, matrix.indices, matrix.data, n)
         union, shrink = self.similarity == "jaccard", self.shrink + EPSILON
         with threads(run.threads):
-            codes, weights = topk.neighbours(matrix, norm, shrink, min(self.k, n), theirs=theirs, union=union)
+            codes, weights = nearest.neighbours(matrix, norm, shrink, min(self.k, n), theirs=theirs, union=union)
         kept = codes >= 0
         sizes = kept.sum(1)
-        values = weights[kept] ** self.q
+        values = weights[kept] if self.q == 1 else weights[kept] ** self.q
         if self.beta != 1:
             column = np.repeat(np.arange(n), sizes)
             values /= np.bincount(column, values**2, n)[column] ** (1 - self.beta)

@@ -67,13 +67,13 @@ class Rules:
         """One sparse product, of which only the k best of each row are kept."""
         from scipy.sparse import csr_matrix
 
-        from recli.kernels import threads, topk
+        from recli.kernels import nearest, threads
 
         n, users = data.n_items, data.popularity.astype(np.float64)
         least = np.maximum(self.min_support, np.ceil(self.min_confidence * users - 1e-9))
         theirs, scale = (users, data.n_users) if self.measure == "lift" else (np.ones(n), 1)
         with threads(run.threads):
-            codes, says = topk.neighbours(data.matrix, users, 0.0, min(self.k, n), theirs=theirs, least=least)
+            codes, says = nearest.neighbours(data.matrix, users, 0.0, min(self.k, n), theirs=theirs, least=least)
         kept = codes >= 0
         indptr = np.append(0, np.cumsum(kept.sum(1)))
         weights = csr_matrix(((scale * says[kept]).astype(np.float32), codes[kept], indptr), shape=(n, n))

@@ -62,7 +62,7 @@ class Neighbors:
         """Queries × users: the similarities, to the power q, of the k nearest."""
         from scipy.sparse import csr_matrix
 
-        from recli.kernels import topk
+        from recli.kernels import nearest
 
         asked, n = queries.matrix(len(self.item)), len(queries)
         asked.data = self.item[asked.indices]
@@ -70,7 +70,7 @@ class Neighbors:
         norm, _ = norms(self.similarity, self.alpha, query, asked.data, n)
         both, shrink, k = (norm, self.norm), self.shrink + EPSILON, max(1, min(self.k, len(self.norm)))
         union = self.similarity == "jaccard"
-        codes, near = topk.nearest(asked, self._by_item, both, shrink, k, union=union, own=queries.user)
+        codes, near = nearest.nearest(asked, self._by_item, both, shrink, k, union=union, own=queries.user)
         kept = codes >= 0
         values, indptr = (near[kept] ** self.q).astype(np.float32), np.append(0, np.cumsum(kept.sum(1)))
         return csr_matrix((values, codes[kept], indptr), (n, len(self.norm)))
