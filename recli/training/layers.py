@@ -11,22 +11,53 @@ from torch.nn import functional as F
 if TYPE_CHECKING:
     from recli.training.batches import Histories
 
+WORTH_THREADS = 1 << 17  # numbers that take as long as it takes to hand them to another thread
+
 
 def dropout(x: Tensor, share: float) -> Tensor:
     """Put 0 in place of a share of the numbers, at random, and scale the others so that the mean stays.
 
     Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting" (JMLR), §4. On the
-    processor four numbers share a random one of 64 bits, which takes a fifth of torch's time; ``share`` is rounded to
-    a 65,536th.
+    processor the random numbers are made again for the gradient, instead of being kept, and ``share`` is rounded to a
+    65,536th.
     """
     if share == 0:
         return x
-    if x.device.type != "cpu":
+    if x.device.type != "cpu" or x.dtype != torch.float32:
         return F.dropout(x, share)
-    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-    dropped = round(share * 2**16)
-    kept = words.view(torch.int16)[: x.numel()].view(x.shape) >= dropped - 2**15
-    return x * (kept * (2**16 / (2**16 - dropped)))
+    dropped: Tensor = _Dropout.apply(x, seed(), parts_of(share))
+    return dropped
+
+
+def seed() -> int:
+    """For a kernel that makes random numbers of its own."""
+    return int(torch.empty((), dtype=torch.int64).random_(-(2**63), None)) % 2**64
+
+
+def parts_of(share: float) -> int:
+    """How many of 65,536, at least one less than all."""
+    return min(round(share * 2**16), 2**16 - 1)
+
+
+class _Dropout(torch.autograd.Function):  # type: ignore[misc]  # torch is not typed
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, seed: int, dropped: int) -> Tensor:
+        ctx.given = seed, dropped
+        return _dropped(x, seed, dropped)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return _dropped(gradient, *ctx.given), None, None
+
+
+def _dropped(x: Tensor, seed: int, dropped: int) -> Tensor:
+    from recli.kernels import threads
+    from recli.kernels.dropout import drop
+
+    out = torch.empty(x.shape)
+    with threads(torch.get_num_threads() if x.numel() > WORTH_THREADS else 1):
+        drop(x.contiguous().view(-1).numpy(), out.view(-1).numpy(), seed, dropped)
+    return out
 
 
 class Dropout(nn.Module):  # type: ignore[misc]  # torch is not typed
@@ -39,39 +70,6 @@ class Dropout(nn.Module):  # type: ignore[misc]  # torch is not typed
     def forward(self, x: Tensor) -> Tensor:
         """Numbers of any shape."""
         return dropout(x, self.share) if self.training else x
-
-
-def linear(layer: nn.Linear, x: Tensor) -> Tensor:
-    """What a layer makes of rows (…, in).
-
-    On the processor by oneDNN, whose products take between a half and three quarters of the time of MKL's, torch's
-    own choice, on AMD's processors.
-    """
-    own = x.device.type == "cpu" and torch.backends.mkldnn.is_available() and not torch.is_autocast_enabled("cpu")
-    made: Tensor = _Linear.apply(x, layer.weight, layer.bias) if own else layer(x)
-    return made
-
-
-class _Linear(torch.autograd.Function):  # type: ignore[misc]  # torch is not typed
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        return _product(x, weight, bias)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-        x, weight = ctx.saved_tensors
-        of_x = _product(gradient, weight.T) if ctx.needs_input_grad[0] else None
-        rows, x = gradient.flatten(0, -2), x.flatten(0, -2)
-        # What stands first is copied, as its rows are not one piece: so it is the smaller.
-        of_weight = _product(rows.T, x.T) if len(weight) <= x.shape[1] else _product(x.T, rows.T).T
-        return of_x, of_weight, rows.sum(0)
-
-
-def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x @ weight.T + bias."""
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-    return product
 
 
 class OfHistory(nn.Module):  # type: ignore[misc]

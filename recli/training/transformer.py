@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from math import sqrt
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recli.training.attention import attention
 from recli.training.layers import Dropout
 
 ACTIVATIONS = {"gelu": F.gelu, "relu": F.relu, "swish": F.silu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
@@ -39,32 +38,21 @@ class Layer(nn.Module):  # type: ignore[misc]  # torch is not typed
         self.norms = nn.ModuleList(nn.LayerNorm(width, epsilon) for _ in range(2))
         self.dropout, self.attention_dropout = Dropout(dropout), Dropout(attention_dropout)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """``mask`` (n or 1, 1, places or 1, places) bool says which places may be looked at; None: those before."""
+    def forward(self, x: Tensor, length: Tensor | None) -> Tensor:
+        """A place looks at the first ``length`` (n,) places; None: at those before it, and itself."""
         first, second = self.norms
         if self.prenorm:
-            x = x + self.dropout(self._attend(first(x), mask))
+            x = x + self.dropout(self._attend(first(x), length))
             return x + self.dropout(self.down(self.dropout(self.activation(self.up(second(x))))))
-        x = first(x + self.dropout(self._attend(x, mask)))
+        x = first(x + self.dropout(self._attend(x, length)))
         out: Tensor = second(x + self.dropout(self.down(self.activation(self.up(x)))))
         return out
 
-    def _attend(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def _attend(self, x: Tensor, length: Tensor | None) -> Tensor:
         n, places, width = x.shape
         q, k, v = self.qkv(x).view(n, places, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (n, heads, places, width)
-        if self.training and self.attention_dropout.share:
-            mixed = self._mix(q, k, mask) @ v
-        else:
-            mixed = F.scaled_dot_product_attention(q, k, v, mask, is_causal=mask is None)
+        mixed = attention(q, k, v, length, self.attention_dropout.share if self.training else 0.0)
         return self.out(mixed.transpose(1, 2).reshape(n, places, width))
-
-    def _mix(self, q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
-        """The shares of the places with dropout, which torch's own takes another five times as long for."""
-        if mask is None:
-            mask = torch.ones(q.shape[2], q.shape[2], dtype=torch.bool, device=q.device).tril()
-        scores = (q / sqrt(q.shape[3])) @ k.transpose(2, 3)
-        shares: Tensor = self.attention_dropout(scores.masked_fill(~mask, -torch.inf).softmax(3))
-        return shares
 
 
 class Encoder(nn.ModuleDict):  # type: ignore[misc]  # torch is not typed
@@ -107,12 +95,12 @@ class Encoder(nn.ModuleDict):  # type: ignore[misc]  # torch is not typed
         )
         small_weights(self, initializer_range)
 
-    def read(self, item: Tensor, mask: Tensor | None) -> Tensor:
-        """The row of each place (n, places, width) of items (n, places); ``mask`` as `Layer` has it."""
+    def read(self, item: Tensor, length: Tensor | None) -> Tensor:
+        """The row of each place (n, places, width) of items (n, places); ``length`` as `Layer` has it."""
         x = self["item"](item) + self["place"].weight[: item.shape[1]]
         x = self["dropout"](x if self.prenorm else self["norm"](x))
         for layer in self["layers"]:
-            x = layer(x, mask)
+            x = layer(x, length)
         return self["norm"](x) if self.prenorm else x
 
 

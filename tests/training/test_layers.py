@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from recli.training.batches import Histories
-from recli.training.layers import OfHistory, dropout, linear
+from recli.training.layers import OfHistory, dropout
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
@@ -26,14 +26,18 @@ def test_without_a_share_nothing_is_drawn() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("shape", [(5, 7), (2, 3, 7)])
-def test_linear_and_its_gradients_are_torchs(shape: tuple[int, ...]) -> None:
-    torch.manual_seed(1)
-    layer, x, weight = torch.nn.Linear(7, 4), torch.randn(shape, requires_grad=True), torch.randn(*shape[:-1], 4)
-    found = torch.autograd.grad((linear(layer, x) * weight).sum(), [x, layer.weight, layer.bias])
-    expected = torch.autograd.grad((layer(x) * weight).sum(), [x, layer.weight, layer.bias])
-    torch.testing.assert_close(linear(layer, x), layer(x))
-    torch.testing.assert_close(found, expected)
+def test_dropout_leaves_out_the_same_places_of_the_gradient_whatever_the_threads() -> None:
+    made = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        torch.manual_seed(1)
+        x = torch.rand(90, 5000, requires_grad=True)
+        found = dropout(x, 0.3)
+        [gradient] = torch.autograd.grad(found.sum(), [x])
+        torch.testing.assert_close(found, x * gradient)
+        made.append(found.detach())
+    assert torch.equal(*made)
+    assert not torch.equal(dropout(x, 0.3), found)
 
 
 def test_a_layer_of_histories_is_a_linear_one_of_their_rows() -> None:

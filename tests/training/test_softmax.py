@@ -33,3 +33,19 @@ def test_mixed_precision_is_near_and_its_gradients_are_float32() -> None:
     value.backward()
     assert value.item() == pytest.approx(whole(rows @ items.T, target).item(), rel=0.02)
     assert rows.grad.dtype == items.grad.dtype == torch.float32
+
+
+def test_scores_far_apart_have_the_loss_and_shares_of_a_wider_number() -> None:
+    torch.manual_seed(3)
+    items = torch.randn(500, 4) * 40
+    rows, target = torch.randn(7, 4, requires_grad=True), torch.randint(500, (7,), dtype=torch.int32)
+    value = softmax.full_softmax(rows, items, None, target)
+    expected = whole(rows.double() @ items.double().T, target)
+    assert value.item() == pytest.approx(expected.item(), rel=1e-5)
+    torch.testing.assert_close(*(torch.autograd.grad(v, [rows])[0] for v in (value, expected)), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_score_that_is_no_number_is_no_loss(bad: float) -> None:
+    rows = torch.full((3, 4), bad)
+    assert not softmax.full_softmax(rows, torch.randn(500, 4), None, torch.zeros(3, dtype=torch.int32)).isfinite()

@@ -111,7 +111,7 @@ def encode(network: Any, histories: Histories, dropout: float = 0.0) -> tuple[Te
     first, *others = network["encoder"]
     x = first(histories, layers.dropout(lengths.rsqrt().repeat_interleave(lengths), dropout))
     for layer in others:
-        x = layers.linear(layer, torch.tanh(x))
+        x = layer(torch.tanh(x))
     latent = network["decoder"][0].in_features
     return (x[:, :latent], x[:, latent:]) if x.shape[1] > latent else (torch.tanh(x), None)
 
@@ -120,12 +120,10 @@ def decode(network: Any, x: Tensor) -> Tensor:
     """The logits of all items (n, items)."""
     import torch
 
-    from recli.training.layers import linear
-
     *others, last = network["decoder"]
     for layer in others:
-        x = torch.tanh(linear(layer, x))
-    return linear(last, x)
+        x = torch.tanh(layer(x))
+    return last(x)
 
 
 def divergence(mean: Tensor, spread: Tensor) -> Tensor:

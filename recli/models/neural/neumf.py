@@ -181,7 +181,7 @@ def pairs(network: Any, user: Tensor, item: Tensor, dropout: float = 0.0) -> Ten
     if "mlp_user" in network:
         x = torch.cat([network["mlp_user"](user), network["mlp_item"](item)], 1)
         for layer in network["layers"]:
-            x = F.relu(layers.linear(layer, layers.dropout(x, dropout)))
+            x = F.relu(layer(layers.dropout(x, dropout)))
         parts.append(x)
     return network["predict"](torch.cat(parts, 1)).squeeze(1)
 
@@ -196,13 +196,11 @@ def grid(network: Any, user: Tensor, items: Tensor) -> Tensor:
     """Scores of users (n,) with all items (n, items)."""
     from torch.nn import functional as F
 
-    from recli.training.layers import linear
-
     first, *others = network["layers"]
     row, last = network["mlp_user"](user), network["predict"]
     x = (F.linear(row, first.weight[:, : row.shape[1]], first.bias)[:, None] + items).relu_()  # (n, items, width)
     for layer in others:
-        x = linear(layer, x).relu_()
+        x = layer(x).relu_()
     product = last.weight.shape[1] - x.shape[2]
     scores = x @ last.weight[0, product:] + last.bias
     if product:

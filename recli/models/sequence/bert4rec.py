@@ -64,11 +64,9 @@ def build(items: int, places: int, mask_ratio: float, ft_ratio: float, **shape: 
 
 def read(network: Any, item: Tensor, length: Tensor) -> Tensor:
     """The row of each place (n, places, width) of items (n, places), of which the first ``length`` are there."""
-    import torch
     from torch.nn import functional as F
 
-    there = torch.arange(item.shape[1], device=item.device) < length[:, None]
-    return network["norm"](F.gelu(network["output"](network["encoder"].read(item, there[:, None, None]))))
+    return network["norm"](F.gelu(network["output"](network["encoder"].read(item, length))))
 
 
 def loss(network: Any, window: Window, objective: Objective) -> Tensor:

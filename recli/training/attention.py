@@ -1,0 +1,57 @@
+"""Attention with dropout: what a transformer's layer spends its time on where histories are long."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from recli.kernels import threads
+from recli.training.layers import parts_of, seed
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, length: Tensor | None, share: float) -> Tensor:
+    """softmax(q k' / sqrt(width)) v, of q, k and v (n, heads, places, width), with dropout of a share of the softmax.
+
+    A place looks at the first ``length`` (n,) places; None: at those before it, and itself.
+    """
+    if share == 0 or q.device.type != "cpu" or q.dtype != torch.float32:
+        mask = None
+        if length is not None:
+            mask = (torch.arange(k.shape[2], device=k.device) < length[:, None])[:, None, None]
+        return F.scaled_dot_product_attention(q, k, v, mask, dropout_p=share, is_causal=mask is None)
+    n, heads, places, _ = q.shape
+    looks = torch.zeros(n * heads, dtype=torch.int64) if length is None else length.repeat_interleave(heads)
+    mixed: Tensor = _Attention.apply(*(each.flatten(0, 1) for each in (q, k, v)), looks, seed(), parts_of(share))
+    return mixed.view(n, heads, places, -1)
+
+
+class _Attention(torch.autograd.Function):  # type: ignore[misc]  # torch is not typed
+    """Of q, k and v (n × heads, places, width). The gradient can be taken once: it takes the shares' memory."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, looks: Tensor, seed: int, dropped: int) -> Tensor:
+        from recli.kernels.attention import shares
+
+        given = looks.numpy(), 1 / sqrt(q.shape[2]), seed, dropped
+        scores = q @ k.transpose(1, 2)
+        kept = torch.empty_like(scores)
+        with threads(torch.get_num_threads()):
+            shares(scores.numpy(), kept.numpy(), *given)
+        ctx.save_for_backward(q, k, v)
+        ctx.shares, ctx.given = scores, given
+        return kept @ v
+
+    @staticmethod
+    def backward(ctx: Any, d_mixed: Tensor) -> tuple[Tensor | None, ...]:
+        from recli.kernels.attention import gradient
+
+        (q, k, v), kept = ctx.saved_tensors, ctx.shares
+        d_scores = d_mixed @ v.transpose(1, 2)
+        with threads(torch.get_num_threads()):
+            gradient(kept.numpy(), d_scores.numpy(), *ctx.given)
+        ctx.shares = None
+        return d_scores @ k, d_scores.transpose(1, 2) @ q, kept.transpose(1, 2) @ d_mixed, None, None, None

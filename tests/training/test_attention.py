@@ -1,0 +1,44 @@
+"""Attention of our own, beside its formula."""
+
+from math import sqrt
+
+import pytest
+import torch
+
+from recli.training.attention import attention
+
+
+def formula(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, seen: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+    scores = (q @ k.transpose(2, 3) / sqrt(q.shape[3])).masked_fill(~seen, -torch.inf)
+    return (scores.softmax(3) * kept) @ v
+
+
+@pytest.mark.parametrize("length", [None, torch.tensor([3, 21, 1])])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_attention_and_its_gradients_are_those_of_the_formula(length: torch.Tensor | None, threads: int) -> None:
+    torch.set_num_threads(threads)
+    torch.manual_seed(2)
+    n, heads, places, width, share = 3, 2, 21, 5, 0.3
+    q, k, v = (torch.randn(n, heads, places, width, requires_grad=True) for _ in range(3))
+    place = torch.arange(places)
+    seen = place <= place[:, None] if length is None else (place < length[:, None])[:, None, None]
+    seen = seen.expand(n, heads, places, places)
+    torch.manual_seed(3)  # the rows of one are the shares themselves: those of 0 were left out
+    shares = attention(q, k, torch.eye(places).expand(n, heads, places, places), length, share)
+    assert not shares[~seen].any()
+    assert (shares[seen] == 0).float().mean() == pytest.approx(share, abs=0.05)
+    kept = (shares != 0) / (1 - share)
+
+    torch.manual_seed(3)
+    weight = torch.randn(n, heads, places, width)
+    torch.manual_seed(3)
+    found, expected = attention(q, k, v, length, share), formula(q, k, v, seen, kept)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    gradients = [torch.autograd.grad((made * weight).sum(), [q, k, v]) for made in (found, expected)]
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-5)
+
+
+def test_without_dropout_it_is_torchs() -> None:
+    q, k, v = torch.randn(3, 2, 1, 7, 4)
+    expected = formula(q, k, v, torch.ones(7, 7, dtype=torch.bool).tril(), torch.ones(()))
+    torch.testing.assert_close(attention(q, k, v, None, 0.0), expected)
