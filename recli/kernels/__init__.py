@@ -32,6 +32,8 @@ OPTIONS: Final[dict[str, Any]] = {"nogil": True, "error_model": "numpy", "fastma
 LINE: Final = 64  # bytes
 PIECES: Final = 8  # of work for each thread, as not all rows take the same time
 _threads: ContextVar[int] = ContextVar("threads", default=numba.config.NUMBA_NUM_THREADS)
+# What has so many threads call a function, each once: other libraries' threads, where those keep the processors busy.
+team: ContextVar[Callable[[int, Callable[[], None]], None] | None] = ContextVar("team", default=None)
 
 
 class _Compiling(Listener):  # type: ignore[misc]
@@ -93,23 +95,35 @@ def threads(count: int) -> Iterator[None]:
         _threads.reset(before)
 
 
-def spread(work: Callable[[int, int], object], n: int, entries: NDArray[np.integer[Any]] | None = None) -> None:
+def spread(
+    work: Callable[[int, int], object],
+    n: int,
+    entries: NDArray[np.integer[Any]] | None = None,
+    *,
+    even: bool = False,
+) -> None:
     """Call ``work(start, stop)`` for pieces that make up range(n). What one writes the others must not touch.
 
-    With ``entries`` (n + 1,), the running number of the rows' entries, pieces are few and have as many each: handing
-    them out costs tens of microseconds, which are much where the work is done in a thousand.
+    With ``entries`` (n + 1,), the running number of the rows' entries, pieces are few and have as many each; ``even``
+    rows are one piece for each thread. Handing a piece out costs tens of microseconds, which are much where all the
+    work is done in a thousand.
     """
     count = min(_threads.get(), n)
     if count <= 1:
         work(0, n)
         return
-    pieces = min(count * (PIECES if entries is None else 2), n)
+    pieces = min(count * (1 if even else PIECES if entries is None else 2), n)
     if entries is None:
         starts = [n * piece // pieces for piece in range(pieces + 1)]
     else:
         shares = np.arange(1, pieces) * (int(entries[-1]) / pieces)
         starts = [0, *np.searchsorted(entries, shares).tolist(), n]
-    list(_pool(count).map(work, starts[:-1], starts[1:]))
+    given = team.get()
+    if given is None:
+        list(_pool(count).map(work, starts[:-1], starts[1:]))
+        return
+    rest = iter(list(zip(starts[:-1], starts[1:], strict=True)))
+    given(count, lambda: [work(*piece) for piece in rest])
 
 
 @cache

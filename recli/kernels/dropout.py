@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     Words = NDArray[np.uint64]
 
 CHUNK: Final = 1 << 12  # numbers whose lots lie in the first cache
+WORTH: Final = 1 << 20  # numbers that take longer than to hand half of them to another thread
 STEP, FIRST, SECOND = (np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 THIRTY, TWENTY_SEVEN, THIRTY_ONE = np.uint64(30), np.uint64(27), np.uint64(31)
 
@@ -25,7 +26,10 @@ def drop(x: Floats, out: Floats, seed: int, dropped: int) -> None:
     The same seed leaves out the same places, whatever the number of threads.
     """
     chunks = -(-len(x) // CHUNK)
-    spread(lambda start, stop: _drop(x, out, np.uint64(seed), dropped, start, stop), chunks)
+    if len(x) < WORTH:
+        _drop(x, out, np.uint64(seed), dropped, 0, chunks)
+    else:
+        spread(lambda start, stop: _drop(x, out, np.uint64(seed), dropped, start, stop), chunks, even=True)
 
 
 @part

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
     Ints = NDArray[np.int32]
+    Longs = NDArray[np.int64]
 
 HALF, ONE, LOWEST, LOG2_E = (np.float32(x) for x in (0.5, 1.0, -87.0, 1.4426950408889634))
 LN_2, LN_2_REST = np.float32(0.693359375), np.float32(-2.12194440e-4)  # the first has few bits: n times it is exact
@@ -65,21 +66,50 @@ def softmax_loss(scores: Floats, target: Ints, losses: Floats) -> None:
 
     That is the softmax less 1 at the target.
     """
-    spread(lambda start, stop: _softmax_loss(scores, target, losses, start, stop), len(scores))
+    spread(lambda start, stop: _softmax_loss(scores, target, losses, start, stop), len(scores), even=True)
+
+
+def multinomial(scores: Floats, indptr: Longs, items: Ints, out: Floats, losses: Floats) -> None:
+    """Fill ``out`` (rows, n) with the gradient of each row's sum of -ln softmax(scores) over its items, and the sums.
+
+    Those of row r are ``items[indptr[r]:indptr[r + 1]]``.
+    """
+    given = scores, indptr, items, out, losses
+    spread(lambda start, stop: _multinomial(*given, start, stop), len(scores), even=True)
+
+
+@part
+def _shares(row: Floats, out: Floats, scale: np.float32) -> np.float32:
+    """Fill ``out`` with the softmax of a row times a scale; returns the logarithm of the sum of exp."""
+    highest, total = np.float32(-np.inf), np.float32(0)
+    for j in range(len(row)):
+        highest = maximum(highest, row[j])
+    for j in range(len(row)):
+        out[j] = exp(row[j] - highest)
+        total += out[j]
+    share = scale / total
+    for j in range(len(row)):
+        out[j] *= share
+    logarithm: np.float32 = highest + np.log(total)
+    return logarithm
 
 
 @kernel
 def _softmax_loss(scores: Floats, target: Ints, losses: Floats, start: int, stop: int) -> None:
     for r in range(start, stop):
-        row = scores[r]
-        highest, total, own = np.float32(-np.inf), np.float32(0), row[target[r]]
-        for j in range(len(row)):
-            highest = maximum(highest, row[j])
-        for j in range(len(row)):
-            row[j] = exp(row[j] - highest)
-            total += row[j]
-        share = ONE / total
-        for j in range(len(row)):
-            row[j] *= share
-        row[target[r]] -= ONE
-        losses[r] = highest + np.log(total) - own
+        own = scores[r, target[r]]
+        losses[r] = _shares(scores[r], scores[r], ONE) - own
+        scores[r, target[r]] -= ONE
+
+
+@kernel
+def _multinomial(
+    scores: Floats, indptr: Longs, items: Ints, out: Floats, losses: Floats, start: int, stop: int
+) -> None:
+    for r in range(start, stop):
+        own, number = np.float32(0), np.float32(indptr[r + 1] - indptr[r])
+        logarithm = _shares(scores[r], out[r], number)
+        for item in items[indptr[r] : indptr[r + 1]]:
+            own += scores[r, item]
+            out[r, item] -= ONE
+        losses[r] = number * logarithm - own

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recli.kernels import threads
 from recli.training.layers import parts_of, seed
+from recli.training.team import on_threads_of_torch
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, length: Tensor | None, share: float) -> Tensor:
@@ -39,7 +39,7 @@ class _Attention(torch.autograd.Function):  # type: ignore[misc]  # torch is not
         given = looks.numpy(), 1 / sqrt(q.shape[2]), seed, dropped
         scores = q @ k.transpose(1, 2)
         kept = torch.empty_like(scores)
-        with threads(torch.get_num_threads()):
+        with on_threads_of_torch():
             shares(scores.numpy(), kept.numpy(), *given)
         ctx.save_for_backward(q, k, v)
         ctx.shares, ctx.given = scores, given
@@ -51,7 +51,7 @@ class _Attention(torch.autograd.Function):  # type: ignore[misc]  # torch is not
 
         (q, k, v), kept = ctx.saved_tensors, ctx.shares
         d_scores = d_mixed @ v.transpose(1, 2)
-        with threads(torch.get_num_threads()):
+        with on_threads_of_torch():
             gradient(kept.numpy(), d_scores.numpy(), *ctx.given)
         ctx.shares = None
         return d_scores @ k, d_scores.transpose(1, 2) @ q, kept.transpose(1, 2) @ d_mixed, None, None, None

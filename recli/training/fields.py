@@ -65,23 +65,23 @@ class _Rows(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, codes: Tensor, values: Tensor | None, bounds: Any) -> Tensor:
-        from recli.kernels import threads
         from recli.kernels.fields import gather
+        from recli.training.team import on_threads_of_torch
 
         ctx.codes, ctx.bounds, ctx.shape = codes.numpy(), bounds, weight.shape
         ctx.values = None if values is None else values.numpy()
         out = weight.new_empty(len(codes), len(bounds) - 1, weight.shape[1])
-        with threads(torch.get_num_threads()):
+        with on_threads_of_torch():
             gather(weight.detach().numpy(), ctx.codes, ctx.values, bounds, out.numpy())
         return out
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        from recli.kernels import threads
         from recli.kernels.fields import scatter
+        from recli.training.team import on_threads_of_torch
 
         total = gradient.new_zeros(ctx.shape)
-        with threads(torch.get_num_threads()):
+        with on_threads_of_torch():
             scatter(gradient.contiguous().numpy(), ctx.codes, ctx.values, ctx.bounds, total.numpy())
         return total, None, None, None
 

@@ -60,11 +60,11 @@ def _step(matrix: Any, rows: Tensor, total: Tensor) -> Tensor:
         product = matrix @ rows
         total += product
         return product
-    from recli.kernels import threads
     from recli.kernels.propagate import propagate
+    from recli.training.team import on_threads_of_torch
 
     out = torch.empty_like(total)
-    with threads(torch.get_num_threads()):
+    with on_threads_of_torch():
         propagate(matrix, rows.contiguous().numpy(), out.numpy(), total.numpy())
     return out
 

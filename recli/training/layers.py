@@ -11,8 +11,6 @@ from torch.nn import functional as F
 if TYPE_CHECKING:
     from recli.training.batches import Histories
 
-WORTH_THREADS = 1 << 17  # numbers that take as long as it takes to hand them to another thread
-
 
 def dropout(x: Tensor, share: float) -> Tensor:
     """Put 0 in place of a share of the numbers, at random, and scale the others so that the mean stays.
@@ -51,11 +49,11 @@ class _Dropout(torch.autograd.Function):  # type: ignore[misc]  # torch is not t
 
 
 def _dropped(x: Tensor, seed: int, dropped: int) -> Tensor:
-    from recli.kernels import threads
     from recli.kernels.dropout import drop
+    from recli.training.team import on_threads_of_torch
 
     out = torch.empty(x.shape)
-    with threads(torch.get_num_threads() if x.numel() > WORTH_THREADS else 1):
+    with on_threads_of_torch():
         drop(x.contiguous().view(-1).numpy(), out.view(-1).numpy(), seed, dropped)
     return out
 
@@ -111,9 +109,9 @@ class _OfHistory(torch.autograd.Function):  # type: ignore[misc]
 
 def _sums(matrix: Any, rows: Tensor, total: Tensor) -> Tensor:
     """``total``, to which the product of a sparse matrix and rows was added."""
-    from recli.kernels import threads
     from recli.kernels.propagate import propagate
+    from recli.training.team import on_threads_of_torch
 
-    with threads(torch.get_num_threads()):
+    with on_threads_of_torch():
         propagate(matrix, rows.numpy(), torch.empty_like(total).numpy(), total.numpy())
     return total

@@ -38,27 +38,35 @@ def multinomial(scores: Tensor, histories: Histories) -> Tensor:
 
     Liang et al. 2018, "Variational autoencoders for collaborative filtering" (WWW), eq. 2.
     """
-    value: Tensor = _Multinomial.apply(scores, histories.row, histories.item.long())
+    value: Tensor = _Multinomial.apply(scores, histories.indptr, histories.item)
     return value
 
 
 class _Multinomial(torch.autograd.Function):  # type: ignore[misc]  # torch is not typed
-    """In a few passes over the scores, which are many: what an event adds to the gradient is added to it alone."""
+    """The loss and, in the same pass over the scores, which are many, their gradient."""
 
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
-        logarithms = F.log_softmax(scores, 1)
-        ctx.save_for_backward(logarithms, row, item)
-        return -logarithms[row, item].sum() / len(scores)
+    def forward(ctx: Any, scores: Tensor, indptr: Tensor, item: Tensor) -> Tensor:
+        if scores.device.type == "cpu" and scores.dtype == torch.float32:
+            from recli.kernels.exponential import multinomial
+            from recli.training.team import on_threads_of_torch
+
+            of_scores, losses = torch.empty_like(scores), torch.empty(len(scores))
+            with on_threads_of_torch():
+                multinomial(scores.numpy(), indptr.numpy(), item.numpy(), of_scores.numpy(), losses.numpy())
+        else:
+            row = torch.arange(len(scores), device=scores.device).repeat_interleave(indptr.diff())
+            logarithms = F.log_softmax(scores, 1)
+            losses = -logarithms[row, item.long()]
+            of_scores = logarithms.exp_().mul_(indptr.diff()[:, None])
+            of_scores[row, item.long()] -= 1
+        ctx.save_for_backward(of_scores)
+        return losses.sum() / len(scores)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        logarithms, row, item = ctx.saved_tensors
-        scale = gradient / len(logarithms)
-        lengths = torch.bincount(row, minlength=len(logarithms))
-        of_scores = logarithms.exp_().mul_((lengths * scale)[:, None])
-        of_scores[row, item] -= scale
-        return of_scores, None, None
+        [of_scores] = ctx.saved_tensors
+        return of_scores * (gradient / len(of_scores)), None, None
 
 
 def sampled_softmax(

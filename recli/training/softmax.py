@@ -47,13 +47,13 @@ class _Softmax(torch.autograd.Function):  # type: ignore[misc]  # torch is not t
 
 
 def _to_gradient(scores: Tensor, target: Tensor) -> Tensor:
-    """Turn scores (rows, items) in place into the losses' gradient, the softmax less 1 at the target; the losses (rows,)."""
+    """Turn scores (rows, items) in place into the gradient, a softmax less 1 at the target; returns losses (rows,)."""
     if scores.device.type == "cpu" and scores.dtype == torch.float32:
-        from recli.kernels import threads
         from recli.kernels.exponential import softmax_loss
+        from recli.training.team import on_threads_of_torch
 
         losses = torch.empty(len(scores))
-        with threads(torch.get_num_threads()):
+        with on_threads_of_torch():
             softmax_loss(scores.numpy(), target.numpy(), losses.numpy())
         return losses
     wanted = target[:, None].long()

@@ -32,10 +32,11 @@ def test_softmax_and_multinomial() -> None:
     assert float(losses.multinomial(scores, histories)) == pytest.approx(2 * log_z - 3)
 
 
-def test_the_gradient_of_the_multinomial_is_that_of_its_formula() -> None:
-    scores = torch.randn(3, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64).requires_grad_()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])  # a kernel's, and torch's
+def test_the_gradient_of_the_multinomial_is_that_of_its_formula(dtype: torch.dtype) -> None:
+    scores = torch.randn(3, 5, generator=torch.Generator().manual_seed(1), dtype=dtype).requires_grad_()
     histories = Histories(indptr=torch.tensor([0, 2, 2, 5]), item=torch.tensor([1, 0, 4, 2, 3], dtype=torch.int32))
-    dense = histories.dense(5)
+    dense = histories.dense(5).to(dtype)
     (3 * losses.multinomial(scores, histories)).backward()
     found, scores.grad = scores.grad, None
     (-3 * (torch.log_softmax(scores, 1) * dense).sum(1).mean()).backward()
