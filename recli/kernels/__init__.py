@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from itertools import pairwise as steps
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numba
@@ -33,7 +34,7 @@ LINE: Final = 64  # bytes
 PIECES: Final = 8  # of work for each thread, as not all rows take the same time
 _threads: ContextVar[int] = ContextVar("threads", default=numba.config.NUMBA_NUM_THREADS)
 # What has so many threads call a function, each once: other libraries' threads, where those keep the processors busy.
-team: ContextVar[Callable[[int, Callable[[], None]], None] | None] = ContextVar("team", default=None)
+team: ContextVar[Callable[[int, Callable[[], object]], None] | None] = ContextVar("team", default=None)
 
 
 class _Compiling(Listener):  # type: ignore[misc]
@@ -122,7 +123,7 @@ def spread(
     if given is None:
         list(_pool(count).map(work, starts[:-1], starts[1:]))
         return
-    rest = iter(list(zip(starts[:-1], starts[1:], strict=True)))
+    rest = steps(starts)  # one at a time, whichever thread asks: it is C's
     given(count, lambda: [work(*piece) for piece in rest])
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from recli.errors import Exit, Interrupted, RecliError
 from recli.training.checkpoint import State
-from recli.training.optimizers import optimizers, rate
+from recli.training.optimizers import move, optimizers, rate
 from recli.training.session import random_state, set_random_state
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _step(how: Trained, state: State, loss: Callable[..., Tensor], batch: tuple[
     if how.clip_grad_norm:
         nn.utils.clip_grad_norm_(state.network.parameters(), how.clip_grad_norm)
     for optimizer in state.optimizers:
-        optimizer.step()
+        move(optimizer)
     return value.detach()
 
 

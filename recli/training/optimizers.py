@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import unwrap
 from math import cos, pi
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ def optimizers(how: Trained, network: nn.Module) -> list[torch.optim.Optimizer]:
         RecliError: sparse_adam, and the network has no embedding whose rows are taken one by one, or its rows are to
             decay or the gradient is to be limited, which sparse_adam cannot (exit 2).
     """
+    _spare_the_compiler()
     parameters = list(network.parameters())
     if how.learner != "sparse_adam":
         return [_optimizer(how, parameters)]
@@ -36,6 +38,24 @@ def optimizers(how: Trained, network: nn.Module) -> list[torch.optim.Optimizer]:
     rest = [parameter for parameter in parameters if all(parameter is not row for row in rows)]
     made: list[torch.optim.Optimizer] = [torch.optim.SparseAdam(rows, lr=how.learning_rate)]
     return made + ([torch.optim.Adam(rest, lr=how.learning_rate)] if rest else [])
+
+
+def move(optimizer: torch.optim.Optimizer) -> None:
+    """Move the parameters against their gradients.
+
+    By the optimizer's own step without what torch has put around it, which imports torch's compiler in order to leave
+    it alone: over a second.
+    """
+    with torch.no_grad():
+        unwrap(type(optimizer).step)(optimizer)
+
+
+def _spare_the_compiler() -> None:
+    """Likewise for the other methods: what is put around them looks there for what to call (`torch._compile`)."""
+    for method in vars(torch.optim.Optimizer).values():
+        plain = getattr(method, "__wrapped__", None)
+        if plain is not None and not hasattr(plain, "__dynamo_disable"):
+            setattr(plain, "__dynamo_disable", plain)  # not a name of this module's
 
 
 def _optimizer(how: Trained, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 
 import torch
 
@@ -17,7 +17,8 @@ Body = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 @contextmanager
 def on_threads_of_torch() -> Iterator[None]:
     """Kernels inside run on as many threads as torch uses, and on its own where its OpenMP lends them."""
-    before = team.set(_lend if _openmp() else None)
+    library = _openmp()
+    before = team.set(None if library is None else partial(_lend, library))
     try:
         with threads(torch.get_num_threads()):
             yield
@@ -25,7 +26,7 @@ def on_threads_of_torch() -> Iterator[None]:
         team.reset(before)
 
 
-def _lend(count: int, work: Callable[[], None]) -> None:
+def _lend(library: ctypes.CDLL, count: int, work: Callable[[], object]) -> None:
     """Have each of ``count`` threads call ``work`` once; raises what the first that failed raised."""
     failed: list[BaseException] = []
 
@@ -35,7 +36,7 @@ def _lend(count: int, work: Callable[[], None]) -> None:
         except BaseException as error:  # C would lose it
             failed.append(error)
 
-    _openmp().GOMP_parallel(Body(body), None, count, 0)
+    library.GOMP_parallel(Body(body), None, count, 0)
     if failed:
         raise failed[0]
 

@@ -48,6 +48,18 @@ def test_the_best_epoch_is_kept_and_its_value_is_that_of_evaluate(recli: Runner,
     assert "up to date" in recli(*command, "--valid-metric", "recall@5", "--patience", "2", "-o", "m.npz").stderr
 
 
+@pytest.mark.parametrize("learner", ["adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam"])
+def test_a_training_starts_without_torchs_compiler(split: Path, learner: str, tmp_path: Path) -> None:
+    command = ["train", split, "--model", "bpr-torch", "-p", "epochs=1", "-p", f"learner={learner}", "-o", "m.npz"]
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "recli", *command], capture_output=True, text=True, cwd=tmp_path
+    )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert done.returncode == 0
+    assert "torch" in imported
+    assert "torch._dynamo" not in imported
+
+
 def test_without_a_valid_part_all_epochs_are_run_and_it_says_so(recli: Runner, sample: Path) -> None:
     done = recli("train", sample, "--model", "gmf", "-p", "epochs=3", "-o", "m.npz")
     assert done.returncode == 0, done.stderr

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recli.errors import Exit, RecliError
 from recli.model import Run
 from recli.training.loop import train
-from recli.training.optimizers import optimizers, rate
+from recli.training.optimizers import move, optimizers, rate
 from recli.training.parameters import LEARNERS, Trained
 from recli.training.session import session
 
@@ -125,8 +125,25 @@ def test_every_learner_makes_a_loss_smaller(learner: str) -> None:
             optimizer.zero_grad()
         loss.backward()
         for optimizer in made:
-            optimizer.step()
+            move(optimizer)
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_a_step_is_the_optimizers_own(learner: str) -> None:
+    networks = []
+    for own in (True, False):
+        torch.manual_seed(1)
+        networks.append(nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 1)))
+        made = optimizers(Trained(learner=learner, learning_rate=0.01), networks[-1])
+        for _ in range(3):
+            for optimizer in made:
+                optimizer.zero_grad()
+            networks[-1](torch.arange(3)).square().mean().backward()
+            for optimizer in made:
+                move(optimizer) if own else optimizer.step()
+    for ours, theirs in zip(*(network.parameters() for network in networks), strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_momentum_keeps_a_share_of_the_last_step() -> None:
