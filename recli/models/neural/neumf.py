@@ -80,8 +80,7 @@ class NeuMF(Sampled):
 
             def loss(user: Tensor, item: Tensor, drawn: Tensor) -> Tensor:
                 def score(items: Tensor) -> Tensor:
-                    users = user.repeat_interleave(items.shape[1])
-                    return pairs(network, users, items.flatten(), self.dropout_prob).view(items.shape)
+                    return beside(network, user, items, self.dropout_prob)
 
                 scores = score(torch.cat([item[:, None], hardest(drawn, score)], 1))
                 return bce(scores, labels.float().expand_as(scores))
@@ -168,8 +167,13 @@ def build(users: int, items: int, product: int, row: int, hidden: list[int]) -> 
     return network
 
 
-def pairs(network: Any, user: Tensor, item: Tensor, dropout: float = 0.0) -> Tensor:
+def pairs(network: Any, user: Tensor, item: Tensor) -> Tensor:
     """Scores of pairs (n,), of codes (n,)."""
+    return beside(network, user, item[:, None]).squeeze(1)
+
+
+def beside(network: Any, user: Tensor, items: Tensor, dropout: float = 0.0) -> Tensor:
+    """Scores of users (n,) with some items each (n, k)."""
     import torch
     from torch.nn import functional as F
 
@@ -177,13 +181,14 @@ def pairs(network: Any, user: Tensor, item: Tensor, dropout: float = 0.0) -> Ten
 
     parts = []
     if "mf_user" in network:
-        parts.append(network["mf_user"](user) * network["mf_item"](item))
+        parts.append(network["mf_user"](user)[:, None] * network["mf_item"](items))
     if "mlp_user" in network:
-        x = torch.cat([network["mlp_user"](user), network["mlp_item"](item)], 1)
+        rows = network["mlp_item"](items)
+        x = torch.cat([network["mlp_user"](user)[:, None].expand(rows.shape), rows], 2)
         for layer in network["layers"]:
-            x = F.relu(layer(layers.dropout(x, dropout)))
+            x = F.relu(layer(layers.dropout(x, dropout)), inplace=True)
         parts.append(x)
-    return network["predict"](torch.cat(parts, 1)).squeeze(1)
+    return network["predict"](torch.cat(parts, 2)).squeeze(2)
 
 
 def items(network: Any) -> Tensor:
