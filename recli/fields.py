@@ -107,6 +107,13 @@ def coding_of(
     return Coding(columns=names[0], how=chosen, numerical=names[1] or (), normalize=names[2] or (), min_count=min_count)
 
 
+def of_words(values: pl.Series, of: Ints, missing: int) -> Ints:
+    """What stands ``of`` (words,) each of an Enum's words, for its values (n,)."""
+    word = values.to_physical().cast(pl.Int64).fill_null(-1).to_numpy()
+    rows: Ints = np.append(of, np.int32(missing))[word]
+    return rows
+
+
 @dataclass(frozen=True, kw_only=True)
 class Field:
     """A field: a column of a table by ``role`` (user, item, inter), and the rows that stand for its values.
@@ -146,6 +153,8 @@ class Field:
 
     def _rows(self, values: pl.Series) -> Ints:
         """The row of each value (n,)."""
+        if isinstance(values.dtype, pl.Enum):
+            return of_words(values, self._rows(values.dtype.categories), 0)
         if isinstance(self.learned, pl.Series):
             found = values.cast(pl.String).cast(pl.Enum(self.learned), strict=False).to_physical()
             return (found.cast(pl.Int64).fill_null(-1) + 1).cast(pl.Int32).to_numpy()
@@ -172,6 +181,14 @@ class Coded:
 
     codes: Ints
     values: Floats | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Coded]) -> Coded:
+        """Several of the same fields, one after the other."""
+        counted = [part.values for part in parts if part.values is not None]
+        return cls(
+            codes=np.concatenate([part.codes for part in parts]), values=np.concatenate(counted) if counted else None
+        )
 
     def take(self, rows: NDArray[np.integer[Any]] | slice | None) -> Coded:
         """Those of some rows, or of all."""

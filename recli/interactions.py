@@ -14,7 +14,7 @@ import polars as pl
 
 from recli.errors import Exit, RecliError
 from recli.features import Features, aligned
-from recli.fields import Coded, Coding, Encoder, Held
+from recli.fields import Coded, Coding, Encoder, Held, of_words
 from recli.schema import ITEM, KEYS, LABEL, POSITION, QUERY, RATING, SPLIT, TIME, USER
 
 WEIGHT: Final = "\x1fweight"  # what an event weighs: a column that no file has
@@ -85,6 +85,8 @@ def _views(chunk: pl.Series) -> NDArray[np.uint64]:
 
 def encode(ids: pl.Series, vocab: pl.Series) -> Ints:
     """Codes of ``ids``, int32 of the same length; -1 where an id is not in ``vocab``."""
+    if isinstance(ids.dtype, pl.Enum):  # each of its words once
+        return of_words(ids, encode(ids.dtype.categories, vocab), -1)
     codes = ids.cast(pl.Enum(vocab), strict=False).to_physical().cast(pl.Int32).fill_null(-1)
     return codes.to_numpy()
 

@@ -6,7 +6,8 @@ An array's field says its shape with `shaped`; what is saved to a file or comes 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
@@ -298,6 +299,11 @@ class Fielded:
 
     def _coded(self, role: str) -> Coded:
         return Coded(**(self.user if role == "user" else self.item))
+
+    @contextmanager
+    def together(self) -> Iterator[Callable[[], None]]:
+        """Inside, threads may score pairs side by side; each calls first what this yields."""
+        yield lambda: None
 
     def parts(self, queries: Queries, items: Ints) -> list[Coded]:
         """The fields of the queries' users, of items, and of the queries' occasions."""

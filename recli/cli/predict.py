@@ -69,6 +69,6 @@ def command(
 
         if pairs is None:
             raise RecliError(Exit.USAGE, "--stream needs the rows to score", hint="--pairs FILE.parquet")
-        opt.map_over(paths, making, lambda path: predict_stream(path, pairs, source, out))
+        opt.map_over(paths, making, lambda path: predict_stream(path, pairs, source, out, opt.thread_count()))
         return
     opt.map_over(paths, making, lambda path: predict(path, pairs, request, out, missing=everything))

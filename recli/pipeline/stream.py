@@ -1,10 +1,12 @@
 """train and predict on a Parquet file of events that memory does not hold: row group by row group."""
 
 import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from recli.pipeline.step import Input, Output, Product, Step, perform
 from recli.pipeline.train import product
 from recli.pipeline.training import Training
 from recli.schema import ITEM, KEYS, LABEL, RATING, SCORE, TIME, USER
+from recli.scorers import Fielded
 from recli.sources.rowgroups import RowGroups
 from recli.streamed import Streamed
 
@@ -95,20 +98,22 @@ def _groups(path: Path, source: Source) -> RowGroups:
     return RowGroups(path=path, names={getattr(options, n): c for n, c in called.items() if getattr(options, n, None)})
 
 
-def _ahead(groups: RowGroups) -> Iterator[pl.DataFrame]:
-    """All groups, each read while the one before it is scored."""
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(groups.read, 0) if groups.rows else None
-        for group in range(1, len(groups.rows) + 1):
-            assert waiting is not None
-            frame = waiting.result()
-            if group < len(groups.rows):
-                waiting = pool.submit(groups.read, group)
-            yield frame
+def _in_order(
+    work: Callable[[int], pl.DataFrame], n: int, threads: int, begin: Callable[[], None]
+) -> Iterator[pl.DataFrame]:
+    """What ``work`` makes of 0 to n - 1, by so many threads, each of which begins with ``begin``; few are held."""
+    with ThreadPoolExecutor(threads, initializer=begin) as pool:
+        waiting: deque[Future[pl.DataFrame]] = deque()
+        for number in range(n):
+            waiting.append(pool.submit(work, number))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
-def predict_stream(path: Path, pairs: Path, source: Source, output: Output) -> Path:
-    """The scores of all rows of a file by a model of fields, a group of rows at a time.
+def predict_stream(path: Path, pairs: Path, source: Source, output: Output, threads: int) -> Path:
+    """The scores of all rows of a file by a model of fields, a group of rows at a time for each thread.
 
     Raises:
         RecliError: it is no such model, or reads histories (exit 2); the file is no Parquet (exit 3).
@@ -116,28 +121,36 @@ def predict_stream(path: Path, pairs: Path, source: Source, output: Output) -> P
     artifact, groups = load_model(path), _groups(pairs, source)
     users, items, scorer = open_model(artifact)
     more = artifact.header.more
-    if not hasattr(scorer, "context") or getattr(scorer, "history", False):
+    if not isinstance(scorer, Fielded) or getattr(scorer, "history", False):
         hint = "without --stream histories and all models are at hand"
         raise RecliError(Exit.USAGE, f"{more['model']} does not score a stream", hint=hint)
 
-    def scored() -> Iterator[pl.DataFrame]:
+    one_reads = Lock()
+
+    def scored(group: int) -> pl.DataFrame:
+        with one_reads:
+            frame = groups.read(group)
+        queries = Queries(
+            user=encode(frame[USER], users),
+            indptr=np.zeros(frame.height + 1, np.int64),
+            item=np.empty(0, np.int32),
+            context=frame,
+        )
+        scores = scorer.score_pairs(queries, encode(frame[ITEM], items))
+        kept = [name for name in (USER, ITEM, RATING, LABEL) if name in frame.columns]
+        return frame.select(kept).cast({USER: pl.String, ITEM: pl.String}).with_columns(pl.Series(SCORE, scores))
+
+    def all_scored() -> Iterator[pl.DataFrame]:
         done, total = 0, sum(groups.rows)
-        for frame in _ahead(groups):
-            queries = Queries(
-                user=encode(frame[USER], users),
-                indptr=np.zeros(frame.height + 1, np.int64),
-                item=np.empty(0, np.int32),
-                context=frame,
-            )
-            scores = scorer.score_pairs(queries, encode(frame[ITEM], items))
-            kept = [name for name in (USER, ITEM, RATING, LABEL) if name in frame.columns]
-            yield frame.select(kept).with_columns(pl.Series(SCORE, scores))
-            done += frame.height
-            output.progress(done, total, "rows")
+        with scorer.together() as begin:
+            for frame in _in_order(scored, len(groups.rows), threads, begin):
+                yield frame
+                done += frame.height
+                output.progress(done, total, "rows")
 
     def work() -> Product:
         started = time.perf_counter()
-        frame = pl.concat(list(scored()))
+        frame = pl.concat(list(all_scored()))
         facts = {name: more[name] for name in ("model", "task", "fit_on")}
         facts |= {"phase": "given", "pairs": frame.height, "fallbacks": 0, "fallen": {}, "unscored": 0}
         speed = frame.height / (time.perf_counter() - started)

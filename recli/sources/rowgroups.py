@@ -31,7 +31,9 @@ class RowGroups:
         import pyarrow.parquet as pq
 
         try:
-            return pq.ParquetFile(self.path)
+            text = [one.name for one in pq.read_schema(self.path) if pa.types.is_string(one.type) or
+                    pa.types.is_large_string(one.type)]  # fmt: skip
+            return pq.ParquetFile(self.path, read_dictionary=text)
         except (pa.ArrowException, OSError) as error:
             raise RecliError(Exit.DATA, f"is no Parquet file: {str(error).splitlines()[0]}", where=self.path) from error
 
@@ -48,25 +50,29 @@ class RowGroups:
         Raises:
             RecliError: there is no user or item (exit 3).
         """
-        found = dict(self.read(None).schema)
+        found = {name: pl.String() if dtype == pl.Enum else dtype for name, dtype in self.read(None).schema.items()}
         for name in (USER, ITEM):
             if name not in found:
                 raise RecliError(Exit.DATA, f"has no column {name}", where=self.path, hint=f"--{name[:4]}-col names it")
         return found
 
     def read(self, group: int | None, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """A group of rows, or none: tokens are text, empty where missing, and so are whole numbers."""
+        """A group of rows, or none: tokens and whole numbers are text, null where missing.
+
+        Text is an Enum of what stands in the group, as the file has it: what is done with it need be done once for
+        every distinct value.
+        """
         own = {name: self.names.get(name, name) for name in self._file.schema_arrow.names}
         wanted = [name for name, called in own.items() if (columns is None or called in columns) and called != SPLIT]
         if group is None:
             table = self._file.schema_arrow.empty_table().select(wanted)
         else:
             table = self._file.read_row_group(group, columns=wanted)
-        frame = pl.DataFrame(pl.from_arrow(table)).rename({name: own[name] for name in wanted})
+        frame = pl.DataFrame([_series(own[name], table[name]) for name in wanted])
         return frame.with_columns(
             pl.col(name).cast(pl.Float64) if name in FLOATS else pl.col(name).cast(pl.String)
             for name, dtype in frame.schema.items()
-            if (name in FLOATS and dtype != pl.Float64) or name in IDS or dtype.is_integer() or dtype == pl.Categorical
+            if (name in FLOATS and dtype != pl.Float64) or dtype.is_integer() or (name in IDS and dtype != pl.Enum)
         )
 
     def column(self, name: str) -> tuple[pl.Series, NDArray[np.int64]]:
@@ -76,7 +82,23 @@ class RowGroups:
             return values, np.ones(len(values), np.int64)
         total = pl.DataFrame(schema={name: self.schema[name], "n": pl.UInt32})
         for group in range(len(self.rows)):
-            found = self.read(group, [name]).group_by(name).agg(pl.len().alias("n"))
+            found = self.read(group, [name]).group_by(name).agg(pl.len().alias("n")).cast({name: total.schema[name]})
             total = pl.concat([total, found]).group_by(name).agg(pl.col("n").sum())
         total = total.sort(name)
         return total[name], total["n"].to_numpy().astype(np.int64)
+
+
+def _series(name: str, column: Any) -> pl.Series:
+    """Of a column of arrow's; what it holds as a dictionary becomes an Enum."""
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(column.type):
+        return pl.Series(name, pl.from_arrow(column))
+    whole = column.unify_dictionaries().combine_chunks()
+    if isinstance(whole, pa.ChunkedArray):  # without a row it stays one
+        whole = whole.chunk(0) if whole.num_chunks else pa.array([], column.type)
+    if not pa.types.is_string(whole.dictionary.type) and not pa.types.is_large_string(whole.dictionary.type):
+        return pl.Series(name, pl.from_arrow(whole.dictionary_decode()))
+    dtype = pl.Enum(pl.Series(pl.from_arrow(whole.dictionary)))
+    number = pl.Series([], dtype=dtype).to_physical().dtype
+    return pl.Series(name, pl.from_arrow(whole.indices)).cast(number).cat.to(dtype)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -210,6 +211,16 @@ class Contextual(Fielded):
     def _finished(self, scores: Tensor) -> Floats:
         made: Floats = (scores.sigmoid() if self.probability else scores + self.level).numpy()
         return made
+
+    @contextmanager
+    def together(self) -> Iterator[Callable[[], None]]:
+        """As `Fielded.together`: each asks torch for no more threads."""
+        import torch
+
+        from recli.training.session import scoring
+
+        with scoring():  # here too, as how products are made is the same for all threads
+            yield partial(torch.set_num_threads, 1)
 
     def score_pairs(self, queries: Queries, items: Ints) -> Floats:
         """So many pairs at a time."""

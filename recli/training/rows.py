@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import polars as pl
 import torch
 from torch import Tensor
 
 from recli.errors import Exit, RecliError
-from recli.fields import ROLES
+from recli.fields import ROLES, Coded
 from recli.interactions import encode
 from recli.schema import ITEM, USER
 from recli.training.negatives import Negatives
 from recli.training.parameters import Sampled
 
 if TYPE_CHECKING:
-    from recli.fields import Coded, Encoder
-    from recli.interactions import Interactions
+    from recli.fields import Encoder
+    from recli.interactions import Interactions, Ints
     from recli.scorers import Floats
     from recli.streamed import Streamed
     from recli.training.parameters import Context
@@ -197,19 +196,25 @@ class Windows:
             yield from self._rows(chosen).epoch(size)
 
     def _rows(self, groups: Sequence[int]) -> Rows:
-        frame = pl.concat([self.data.read(group) for group in groups])
-        parts = [self.user, self.item, self.encoder.encode("inter", frame, frame.height)]
-        codes = [encode(frame[USER], self.data.users), encode(frame[ITEM], self.data.items)]
-        row = [*(one.astype(np.int64) for one in codes), np.arange(frame.height)]
+        each = [self._coded(group) for group in groups]
+        inter = Coded.joined([one for one, *_ in each])
+        user, item, wanted = (np.concatenate(part) for part in list(zip(*each, strict=True))[1:])
+        parts = [self.user, self.item, inter]
+        row = [user.astype(np.int64), item.astype(np.int64), np.arange(len(wanted))]
         counted = counts(parts)
         return Rows(
             codes=[torch.from_numpy(part.codes).to(self.device) for part in parts],
             values=None if counted is None else [torch.from_numpy(part).to(self.device) for part in counted],
             row=[torch.from_numpy(of).to(self.device) for of in row],
-            wanted=torch.from_numpy(sound(frame[self.target].to_numpy().astype(np.float32), self.target)).to(
-                self.device
-            ),
+            wanted=torch.from_numpy(wanted).to(self.device),
         )
+
+    def _coded(self, group: int) -> tuple[Coded, Ints, Ints, Floats]:
+        """The fields of the events of a group, their users and items, and what is to be told."""
+        frame = self.data.read(group)
+        user, item = encode(frame[USER], self.data.users), encode(frame[ITEM], self.data.items)
+        wanted = sound(frame[self.target].to_numpy().astype(np.float32), self.target)
+        return self.encoder.encode("inter", frame, frame.height), user, item, wanted
 
 
 def sound(wanted: Floats, target: str) -> Floats:
