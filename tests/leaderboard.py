@@ -4,9 +4,9 @@
 
 It runs the commands themselves, so many processes at once, each with one thread, and keeps their files in the work
 folder: what is up to date there is not done again. A model whose figures are the same for two seeds is not run with a
-third. A model that fails is named, and nothing is written. With --tasks the tables of the others stay. The data are
-not part of the repository: FOLDER has MovieLens-100K as RecBole's atomic files, in ml-100k, and Frappe as BARS parts
-and codes it, in frappe_x1.
+third. A model that fails is named, and nothing is written. With --tasks the tables of the others stay, with --models
+the lines of the others. The data are not part of the repository: FOLDER has MovieLens-100K as RecBole's atomic files,
+in ml-100k, and Frappe as BARS parts and codes it, in frappe_x1.
 """
 
 from __future__ import annotations
@@ -208,17 +208,24 @@ def digits(value: float) -> str:
     return f"{value:.4f}".removeprefix("0")
 
 
-def table(task: str, made: Mapping[str, Sequence[Outcome]]) -> str:
-    """A task's part of the page, the best model first."""
+def table(task: str, lines: Mapping[str, str]) -> str:
+    """A task's part of the page, from the lines of models, the best one first; at the end, who is not there."""
     protocol = PROTOCOLS[task]
 
     def first(model: str) -> float:
-        return statistics.mean(one.values[0] for one in made[model])
+        return float(lines[model].split("|")[2].split()[0])
 
     heads = ["model", *protocol.metrics, "seconds", "peak MiB", "numbers"]
-    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-    lines += [row(model, made[model]) for model in sorted(made, key=first, reverse=True)]
-    return "\n".join([f"## {protocol.title}", "", protocol.about, "", *lines])
+    rows = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    rows += [lines[model] for model in sorted(lines, key=first, reverse=True)]
+    missing = [f"`{model}`" for model in sorted(models_of(task)) if model not in lines]
+    after = ["", f"Not run yet: {', '.join(missing)}."] if missing else []
+    return "\n".join([f"## {protocol.title}", "", protocol.about, "", *rows, *after])
+
+
+def lines_of(part: str) -> dict[str, str]:
+    """The lines of a table by their models."""
+    return {line.split("`")[1]: line for line in part.splitlines() if line.startswith("| `")}
 
 
 def board(data: Path, work: Path, task: str, models: Sequence[str], jobs: int) -> dict[str, list[Outcome]]:
@@ -260,7 +267,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--work", type=Path, default=ROOT / ".leaderboard")
     parser.add_argument("--tasks", default=",".join(PROTOCOLS), help="the tables to make")
-    parser.add_argument("--models", help="only print these; nothing is written")
+    parser.add_argument("--models", help="make only the lines of these anew; the others stay")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     asked = parser.parse_args()
     for source in [name for protocol in PROTOCOLS.values() for name in protocol.sources]:
@@ -269,19 +276,18 @@ def main() -> None:
                 f"leaderboard: no {source} in {asked.data}, and the data are not part of this repository: --data names "
                 "a folder that has them, ml-100k as RecBole's atomic files and frappe_x1 as BARS parts it"
             )
-    tables = {} if asked.models or not BOARD.exists() else tables_of(BOARD.read_text())
+    tables = tables_of(BOARD.read_text()) if BOARD.exists() else {}
     for name in asked.tasks.split(","):
         models = [model for model in models_of(name) if not asked.models or model in asked.models.split(",")]
         try:
-            tables[name] = table(name, board(asked.data, asked.work, name, models, asked.jobs))
+            made = board(asked.data, asked.work, name, models, asked.jobs)
         except RuntimeError as error:
             sys.exit(f"leaderboard: {error}")
+        kept = lines_of(tables[name]) if asked.models and name in tables else {}
+        tables[name] = table(name, kept | {model: row(model, found) for model, found in made.items()})
     page = "\n\n".join([ABOUT, *(tables[name] for name in PROTOCOLS if name in tables)]) + "\n"
-    if asked.models:
-        print(page)
-    else:
-        BOARD.parent.mkdir(exist_ok=True)
-        BOARD.write_text(page)
+    BOARD.parent.mkdir(exist_ok=True)
+    BOARD.write_text(page)
 
 
 def tables_of(page: str) -> dict[str, str]:
