@@ -16,16 +16,19 @@ from recli.training.team import on_threads_of_torch
 def attention(q: Tensor, k: Tensor, v: Tensor, length: Tensor | None, share: float) -> Tensor:
     """softmax(q k' / sqrt(width)) v, of q, k and v (n, heads, places, width), with dropout of a share of the softmax.
 
-    A place looks at the first ``length`` (n,) places; None: at those before it, and itself.
+    A place looks at the first ``length`` (n,) places, one at least; None: at those before it, and itself. On the
+    processor dropout is of float32, also where mixed precision is on.
     """
-    if share == 0 or q.device.type != "cpu" or q.dtype != torch.float32:
+    if share == 0 or q.device.type != "cpu":
         mask = None
         if length is not None:
             mask = (torch.arange(k.shape[2], device=k.device) < length[:, None])[:, None, None]
         return F.scaled_dot_product_attention(q, k, v, mask, dropout_p=share, is_causal=mask is None)
     n, heads, places, _ = q.shape
     looks = torch.zeros(n * heads, dtype=torch.int64) if length is None else length.repeat_interleave(heads)
-    mixed: Tensor = _Attention.apply(*(each.flatten(0, 1) for each in (q, k, v)), looks, seed(), parts_of(share))
+    with torch.autocast("cpu", enabled=False):
+        own = (each.flatten(0, 1).float() for each in (q, k, v))
+        mixed: Tensor = _Attention.apply(*own, looks, seed(), parts_of(share))
     return mixed.view(n, heads, places, -1)
 
 

@@ -42,3 +42,12 @@ def test_without_dropout_it_is_torchs() -> None:
     q, k, v = torch.randn(3, 2, 1, 7, 4)
     expected = formula(q, k, v, torch.ones(7, 7, dtype=torch.bool).tril(), torch.ones(()))
     torch.testing.assert_close(attention(q, k, v, None, 0.0), expected)
+
+
+def test_mixed_precision_has_gradients_of_its_own_kind() -> None:
+    q, k, v = (torch.randn(2, 1, 9, 4, dtype=torch.bfloat16, requires_grad=True) for _ in range(3))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = attention(q, k, v, None, 0.2)
+    gradients = torch.autograd.grad(found.sum(), [q, k, v])
+    assert found.isfinite().all()
+    assert {gradient.dtype for gradient in gradients} == {torch.bfloat16}
