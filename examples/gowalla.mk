@@ -22,7 +22,7 @@ ease := -p reg_weight=80
 .DELETE_ON_ERROR:
 .PHONY: all
 all: $(MODELS:%=$(OUT)/%.metrics.json)
-	$(RECLI) compare $(MODELS:%=$(OUT)/%.recs.parquet) --metrics $(METRICS)
+	$(if $(word 2,$(MODELS)),$(RECLI) compare $(MODELS:%=$(OUT)/%.recs.parquet) --metrics $(METRICS))
 
 $(OUT)/gowalla.split.parquet: $(DATA)/train.txt $(DATA)/test.txt | $(OUT)
 	$(RECLI) split --strategy given --train $(DATA)/train.txt --test $(DATA)/test.txt --format adjacency -o $@

@@ -137,6 +137,9 @@ def check_numbers(events: pl.DataFrame, column: str) -> None:
     if not events.schema[column].is_numeric():
         numbers = [name for name, dtype in events.schema.items() if dtype.is_numeric()]
         hint = f"numbers are in {', '.join(numbers)}" if numbers else None
+        tokens = events[column] if hint is None and events.schema[column] == pl.String else None
+        if tokens is not None and tokens.cast(pl.Float64, strict=False).is_not_null().any():
+            hint = f"its numbers are tokens: the file has to call it {column}:float"
         raise RecliError(Exit.USAGE, f"{column} is not a column of numbers", hint=hint)
 
 

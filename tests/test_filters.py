@@ -129,6 +129,12 @@ def test_rows_are_left_out_by_their_users_or_items():
             "user_id is not a column of numbers",
             "numbers are in",
         ),
+        (
+            lambda e: value_range(pl.DataFrame({"age": ["18", "x"]}), "age", ((0, 1),)),
+            Exit.USAGE,
+            "age is not a column of numbers",
+            "has to call it age:float",
+        ),
         (lambda e: min_rating(e.drop("rating"), 1), Exit.DATA, "the table has no rating", "it has user_id, item_id"),
         (lambda e: dedup(e, "frist"), Exit.USAGE, "dedup cannot be 'frist'", "did you mean first?"),
         (lambda e: dedup(e, "error"), Exit.DATA, "1 rows repeat a pair, such as user 'a', item 'u'", "--dedup first"),
