@@ -70,7 +70,9 @@ class RowGroups:
             table = self._file.read_row_group(group, columns=wanted)
         frame = pl.DataFrame([_series(own[name], table[name]) for name in wanted])
         return frame.with_columns(
-            pl.col(name).cast(pl.Float64) if name in FLOATS else pl.col(name).cast(pl.String)
+            pl.col(name).cast(pl.String).cast(pl.Float64)
+            if name in FLOATS and dtype == pl.Enum
+            else pl.col(name).cast(pl.Float64 if name in FLOATS else pl.String)
             for name, dtype in frame.schema.items()
             if (name in FLOATS and dtype != pl.Float64) or dtype.is_integer() or (name in IDS and dtype != pl.Enum)
         )
