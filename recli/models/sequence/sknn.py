@@ -71,7 +71,8 @@ class SKNN:
     by the newest item in common (S-SKNN).
 
     A user is a session; its age is that of its last event, or without times its place in the order of users. The
-    scorer holds the training sessions.
+    scorer holds the training sessions. Where histories are no sessions, as MovieLens', it stays below `markov` and is
+    about `itemknn`: a history of a hundred events has something in common with everybody's.
     """
 
     k: int = param(100, "sessions that vote", least=1)
