@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import MISSING, asdict, fields, replace
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,6 @@ from recli.ranking import top_k
 from recli.scorers import Scorer
 
 Check = Callable[[str, Path], None]
-INTEL = Path("/proc/cpuinfo").exists() and "GenuineIntel" in Path("/proc/cpuinfo").read_text()
 NORMED = ("nfm", "din")  # networks with a norm that read no sequence
 
 
@@ -37,10 +36,6 @@ def quick(name: str) -> Any:
 def is_contextual(name: str) -> bool:
     chosen = catalog.resolve(name)
     return chosen.task == "ctr" and "training" in getattr(chosen.cls, "takes", ())
-
-
-def is_network(name: str) -> bool:
-    return "training" in getattr(catalog.resolve(name).cls, "takes", ())
 
 
 def is_reader(name: str) -> bool:
@@ -127,14 +122,8 @@ def fits_the_tiny_set(name: str, folder: Path) -> None:
 
 def same_seed_same_scores(name: str, folder: Path) -> None:
     # torch adds up the gradients of a norm thread by thread: a network with such is the same for as many threads only.
-    # So does MKL, on Intel's processors, the products of any.
-    by_threads = is_reader(name) or name in NORMED or (is_network(name) and INTEL)
-    for threads in ((1, 1), (2, 2)) if by_threads else ((1, 1, 2),):
-        first, *others = (quick(name).fit(tiny(), Run(seed=5, threads=n)) for n in threads)
-        same_bytes(first, others)
-
-
-def same_bytes(first: Any, others: Sequence[Any]) -> None:
+    threads = (2, 2) if is_reader(name) or name in NORMED else (1, 1, 2)
+    first, *others = (quick(name).fit(tiny(), Run(seed=5, threads=n)) for n in threads)
     for other in others:
         ours, theirs = store.pack(first), store.pack(other)
         assert ours[1] == theirs[1]
