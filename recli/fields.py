@@ -109,8 +109,7 @@ def coding_of(
 
 def of_words(values: pl.Series, of: Ints, missing: int) -> Ints:
     """What stands ``of`` (words,) each of an Enum's words, for its values (n,)."""
-    word = values.to_physical().cast(pl.Int64).fill_null(-1).to_numpy()
-    rows: Ints = np.append(of, np.int32(missing))[word]
+    rows: Ints = np.append(of, np.int32(missing))[values.to_physical().cast(pl.Int64).fill_null(-1).to_numpy()]
     return rows
 
 
@@ -185,10 +184,8 @@ class Coded:
     @classmethod
     def joined(cls, parts: Sequence[Coded]) -> Coded:
         """Several of the same fields, one after the other."""
-        counted = [part.values for part in parts if part.values is not None]
-        return cls(
-            codes=np.concatenate([part.codes for part in parts]), values=np.concatenate(counted) if counted else None
-        )
+        codes, counted = [part.codes for part in parts], [part.values for part in parts if part.values is not None]
+        return cls(codes=np.concatenate(codes), values=np.concatenate(counted) if counted else None)
 
     def take(self, rows: NDArray[np.integer[Any]] | slice | None) -> Coded:
         """Those of some rows, or of all."""
