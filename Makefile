@@ -18,7 +18,9 @@ demo: $(BIN)/installed
 	  recli split ../sample_data/sample.inter | recli train --model $$model | recli recommend -k 10 | \
 	  recli evaluate --metrics $(METRICS) || exit; done
 
+# Tests start a thousand processes: each would compile our sources, where Python is told to keep no bytecode.
 test: $(BIN)/installed
+	@$(BIN)/python -m compileall -q recli
 	$(BIN)/pytest -n auto
 
 check: test lint

@@ -43,12 +43,12 @@ def in_a_process(**environment: str) -> bytes:
 
 @pytest.mark.slow
 def test_a_cold_and_a_warm_cache_give_the_same_bytes(tmp_path: Path) -> None:
-    cold = in_a_process(NUMBA_CACHE_DIR=str(tmp_path))
-    files = sorted(path.name for path in tmp_path.rglob("*.nb?"))
+    cold = in_a_process(RECLI_CACHE_DIR=str(tmp_path))
+    files = sorted(path.name for path in tmp_path.rglob("*.code"))
     assert any(name.startswith("als._conjugate_gradient") for name in files)
-    warm = in_a_process(NUMBA_CACHE_DIR=str(tmp_path))
+    warm = in_a_process(RECLI_CACHE_DIR=str(tmp_path))
     assert warm == cold
-    assert sorted(path.name for path in tmp_path.rglob("*.nb?")) == files, "the cache was not used"
+    assert sorted(path.name for path in tmp_path.rglob("*.code")) == files, "the cache was not used"
 
 
 def test_where_no_directory_is_writable_there_is_no_cache() -> None:
@@ -133,7 +133,7 @@ def test_what_fails_in_a_thread_is_raised() -> None:
 
 def test_says_that_it_compiles_and_not_again(tmp_path: Path, sample: Path) -> None:
     """What a user sees who runs it for the first time, and for the second."""
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    environment = {**os.environ, "RECLI_CACHE_DIR": str(tmp_path / "cache")}
     del environment["RECLI_NO_PROGRESS"]
     line = "compiling for this processor, once; the next run finds it done"
     for times in (1, 0):

@@ -1,4 +1,4 @@
-"""The few loops where time is really spent, compiled by numba. Imported only where they are used.
+"""The few loops where time is really spent, compiled by numba: once, see `functions`.
 
 A kernel is a serial function of a range of rows, and `spread` runs it on threads of Python's, as it lets go of the
 interpreter's lock. numba's own parallel loops were left: they compile for twice as long, and a sum whose order is left
@@ -14,63 +14,24 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from itertools import pairwise as steps
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
-import numba
 import numpy as np
-from numba.core.event import Listener, register
 
-from recli.notices import say
+from recli.kernels.functions import kernel, part
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+__all__ = ["aligned", "fixed", "kernel", "part", "spread", "team", "threads"]
 
-# Sums may be taken in another order (SIMD) and products fused; whatever else fast maths may do takes NaN and infinity
-# for impossible.
-OPTIONS: Final[dict[str, Any]] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract"}}
 LINE: Final = 64  # bytes
 PIECES: Final = 8  # of work for each thread, as not all rows take the same time
-_threads: ContextVar[int] = ContextVar("threads", default=numba.config.NUMBA_NUM_THREADS)
+_threads: ContextVar[int] = ContextVar(
+    "threads", default=int(os.environ.get("NUMBA_NUM_THREADS") or os.cpu_count() or 1)
+)
 # What has so many threads call a function, each once: other libraries' threads, where those keep the processors busy.
 team: ContextVar[Callable[[int, Callable[[], object]], None] | None] = ContextVar("team", default=None)
-
-
-class _Compiling(Listener):  # type: ignore[misc]
-    """Says, once, that time goes by because code is compiled: what comes from the cache is not."""
-
-    def __init__(self) -> None:
-        self.said = False
-
-    def on_start(self, event: Any) -> None:
-        if not self.said:
-            self.said = True
-            say("compiling for this processor, once; the next run finds it done")
-
-    def on_end(self, event: Any) -> None:
-        pass
-
-
-register("numba:compile", _Compiling())
-
-
-def kernel(function: Function) -> Function:
-    """Compile a function at its first call and keep the machine code on disk, where a directory is writable.
-
-    A kernel calls only functions of its own file, each a `part`: the cache does not notice a change elsewhere.
-    """
-    try:
-        compiled: Function = numba.njit(cache=True, **OPTIONS)(function)
-    except RuntimeError:  # numba found no directory to write to
-        compiled = numba.njit(**OPTIONS)(function)
-    return compiled
-
-
-def part(function: Function) -> Function:
-    """A function that is compiled into the kernels that call it, and so is the same in all of them."""
-    compiled: Function = numba.njit(forceinline=True, **OPTIONS)(function)
-    return compiled
 
 
 def fixed(width: int) -> NDArray[np.void]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
-    from recli.kernels.vector import Vector
+    from recli.kernels.instructions import Vector
 
     Floats = NDArray[np.float32]
     Doubles = NDArray[np.float64]

@@ -8,7 +8,8 @@ import numpy as np
 
 from recli.kernels import kernel, spread
 from recli.kernels.dropout import lots
-from recli.kernels.exponential import exp, maximum
+from recli.kernels.exponential import exp
+from recli.kernels.vector import maximum
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

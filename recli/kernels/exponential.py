@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
 
 from recli.kernels import kernel, part, spread
+from recli.kernels.vector import doubled, maximum
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,29 +22,6 @@ LN_2, LN_2_REST = np.float32(0.693359375), np.float32(-2.12194440e-4)  # the fir
 P = tuple(np.float32(x) for x in (1.9875691e-4, 1.3981999e-3, 8.3334519e-3, 4.1665796e-2, 1.6666665e-1, 5.0000001e-1))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _doubled(_: Any, x: Any, times: Any) -> Any:
-    """x · 2^times, by adding to the exponent: both x and what comes out are normal numbers."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        word = ir.IntType(32)
-        bits = builder.add(builder.bitcast(args[0], word), builder.shl(args[1], ir.Constant(word, 23)))
-        return builder.bitcast(bits, ir.FloatType())
-
-    return types.float32(types.float32, types.int32), code
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def maximum(_: Any, x: Any, y: Any) -> Any:
-    """The greater one; NaN where one is NaN. Unlike `max`, a loop of it takes many numbers at a time."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind = ir.FunctionType(ir.FloatType(), [ir.FloatType()] * 2)
-        return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.maximum.f32"), args)
-
-    return types.float32(types.float32, types.float32), code
-
-
 @part
 def exp(x: np.float32) -> np.float32:
     """exp(x) for x of at most 0, to two units of the last place; below -87 it stays what it is there, 1.6e-38.
@@ -57,7 +32,7 @@ def exp(x: np.float32) -> np.float32:
     n = np.floor(x * LOG2_E + HALF)
     r = x - n * LN_2 - n * LN_2_REST
     p = ((((P[0] * r + P[1]) * r + P[2]) * r + P[3]) * r + P[4]) * r + P[5]
-    near: np.float32 = _doubled(p * r * r + r + ONE, np.int32(n))
+    near: np.float32 = doubled(p * r * r + r + ONE, np.int32(n))
     return near
 
 

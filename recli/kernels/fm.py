@@ -121,8 +121,9 @@ class Columns(NamedTuple):
     def of(cls, x: csr_matrix) -> Columns:
         """Of a matrix whose indices are sorted, none of them twice in a case."""
         by_column = x.tocsc()
-        groups = _groups(*_cases(x)[:2], x.shape[1])
-        return cls(by_column.indptr.astype(np.int64), by_column.indices, by_column.data, groups)
+        starts = np.zeros(x.shape[1] + 1, np.int64)
+        count = _groups(*_cases(x)[:2], starts)
+        return cls(by_column.indptr.astype(np.int64), by_column.indices, by_column.data, starts[: count + 1])
 
 
 def residuals(scores: Floats, target: Floats, *, label: bool) -> Doubles:
@@ -183,9 +184,13 @@ def _shifted(work: Callable[[int, int], object], by: int, start: int, stop: int)
 
 
 @kernel
-def _groups(indptr: Longs, codes: Ints, features: int) -> Longs:
-    """Where groups of columns without a common case begin, as far apart as can be, and where the last one ends."""
-    before, starts, groups = np.full(features, -1, np.int64), np.zeros(features + 1, np.int64), 0
+def _groups(indptr: Longs, codes: Ints, starts: Longs) -> int:
+    """Find where groups of columns without a common case begin, as far apart as can be; returns how many there are.
+
+    Behind the last one stands where it ends.
+    """
+    features, groups = len(starts) - 1, 0
+    before = np.full(features, -1, np.int64)
     for case in range(len(indptr) - 1):
         for at in range(indptr[case] + 1, indptr[case + 1]):
             before[codes[at]] = max(before[codes[at]], codes[at - 1])
@@ -194,7 +199,7 @@ def _groups(indptr: Longs, codes: Ints, features: int) -> Longs:
             groups += 1
             starts[groups] = feature
     starts[groups + 1] = features
-    return starts[: groups + 2]
+    return groups + 1
 
 
 @part

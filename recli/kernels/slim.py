@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Longs = NDArray[np.int64]
     Columns = tuple[Longs, Ints, Floats]  # lengths, codes, values
 
+ROOM = 1 << 22  # weights that a thread has room for, or those of one column
 ASK = np.float32(0.3)  # of what the best zero would gain, from which on a zero is put into play
 
 
@@ -62,20 +63,27 @@ def solve(
     by_user, by_item = ((m.indptr, m.indices) for m in (matrix, columns))
     diagonal = np.diff(columns.indptr).astype(np.float32)
     net = Net(diagonal, np.float32(l1), np.float32(l2), positive, np.float32(tol), max_iter)
-    found: dict[int, Columns] = {}
+    lengths = np.zeros(n, np.int64)
+    found: dict[int, tuple[Ints, Floats]] = {}
 
     def work(first: int, start: int, stop: int) -> None:
-        if gram is None:
-            found[first + start] = _by_events(net, by_user, by_item, first + start, first + stop)
-        else:
-            found[first + start] = _by_gram(net, gram, first + start, first + stop)
+        at, stop = first + start, first + stop
+        while at < stop:
+            room = max(n, min(n * (stop - at), ROOM))
+            mine = lengths[at:stop], np.empty(room, np.int32), np.empty(room, np.float32)
+            if gram is None:
+                done, total = _by_events(net, by_user, by_item, at, mine)
+            else:
+                done, total = _by_gram(net, gram, at, mine)
+            found[at] = mine[1][:total].copy(), mine[2][:total].copy()
+            at += done
 
     for first in range(0, n, block):
         size = min(block, n - first)
         spread(partial(work, first), size)
         progress(first + size)
-    lengths, codes, values = zip(*(found[start] for start in sorted(found)), strict=True)
-    indptr = np.append(0, np.cumsum(np.concatenate(lengths)))
+    codes, values = zip(*(found[start] for start in sorted(found)), strict=True)
+    indptr = np.append(0, np.cumsum(lengths))
     return csc_matrix((np.concatenate(values), np.concatenate(codes), indptr), shape=(n, n))
 
 
@@ -186,23 +194,29 @@ def _sweep(net: Net, by_item: tuple[Ints, Ints], play: Ints, w: Floats, rest: Fl
 
 
 @part
-def _take(weights: Ints, w: Floats, total: int, codes: Ints, values: Floats) -> tuple[Ints, Floats]:
-    """Put the ``weights`` of a column behind the ``total`` that there are, and set ``w`` to zero."""
-    if total + len(weights) > len(codes):
-        codes, values = np.append(codes, np.empty_like(codes)), np.append(values, np.empty_like(values))
+def _take(weights: Ints, w: Floats, codes: Ints, values: Floats) -> int:
+    """Write down the ``weights`` of a column, and set ``w`` to zero; returns how many."""
     for at in range(len(weights)):
-        codes[total + at], values[total + at] = weights[at], w[weights[at]]
+        codes[at], values[at] = weights[at], w[weights[at]]
         w[weights[at]] = 0
-    return codes, values
+    return len(weights)
 
 
 @kernel
-def _by_gram(net: Net, gram: Floats, start: int, stop: int) -> Columns:
-    n, total = len(gram), 0
-    lengths, codes, values = np.zeros(stop - start, np.int64), np.empty(n, np.int32), np.empty(n, np.float32)
-    w, gain, others, play = np.zeros(n, np.float32), np.empty(n, np.float32), codes.copy(), codes.copy()
+def _by_gram(net: Net, gram: Floats, start: int, found: Columns) -> tuple[int, int]:
+    """Columns from ``start`` on, as many as there is room for; returns how many, and of how many weights."""
+    (lengths, codes, values), n, total = found, len(gram), 0
+    w, gain, others, play = (
+        np.zeros(n, np.float32),
+        np.empty(n, np.float32),
+        np.empty(n, np.int32),
+        np.empty(n, np.int32),
+    )
     inner = np.empty((0, 0), np.float32)
-    for j in range(start, stop):
+    for done in range(len(lengths)):
+        if total + n > len(codes):
+            return done, total
+        j = start + done
         slope = gram[j].copy()
         mine = others[: _list_others(net, j, slope, others)]
         for _ in range(net.max_iter):
@@ -220,20 +234,29 @@ def _by_gram(net: Net, gram: Floats, start: int, stop: int) -> Columns:
             moved = np.flatnonzero(now - before)
             _renew(gram, chosen[moved], (now - before)[moved], slope)
         weights = play[: _list_weights(mine, w, play)]
-        codes, values = _take(weights, w, total, codes, values)
-        lengths[j - start] = len(weights)
+        lengths[done] = _take(weights, w, codes[total:], values[total:])
         total += len(weights)
-    return lengths, codes[:total].copy(), values[:total].copy()
+    return len(lengths), total
 
 
 @kernel
-def _by_events(net: Net, by_user: tuple[Ints, Ints], by_item: tuple[Ints, Ints], start: int, stop: int) -> Columns:
+def _by_events(
+    net: Net, by_user: tuple[Ints, Ints], by_item: tuple[Ints, Ints], start: int, found: Columns
+) -> tuple[int, int]:
+    """The same without X'X."""
     (user_ptr, items), (item_ptr, users) = by_user, by_item
-    n, total = len(net.diagonal), 0
-    lengths, codes, values = np.zeros(stop - start, np.int64), np.empty(n, np.int32), np.empty(n, np.float32)
-    w, slope, others, play = np.zeros(n, np.float32), np.empty(n, np.float32), codes.copy(), codes.copy()
+    (lengths, codes, values), n, total = found, len(net.diagonal), 0
+    w, slope, others, play = (
+        np.zeros(n, np.float32),
+        np.empty(n, np.float32),
+        np.empty(n, np.int32),
+        np.empty(n, np.int32),
+    )
     rest = np.empty(len(user_ptr) - 1, np.float32)
-    for j in range(start, stop):
+    for done in range(len(lengths)):
+        if total + n > len(codes):
+            return done, total
+        j = start + done
         slope[:], rest[:] = 0, 0
         for user in users[item_ptr[j] : item_ptr[j + 1]]:
             rest[user] = 1
@@ -248,7 +271,6 @@ def _by_events(net: Net, by_user: tuple[Ints, Ints], by_item: tuple[Ints, Ints],
                 if _sweep(net, by_item, chosen, w, rest):
                     break
         weights = play[: _list_weights(mine, w, play)]
-        codes, values = _take(weights, w, total, codes, values)
-        lengths[j - start] = len(weights)
+        lengths[done] = _take(weights, w, codes[total:], values[total:])
         total += len(weights)
-    return lengths, codes[:total].copy(), values[:total].copy()
+    return len(lengths), total

@@ -18,7 +18,7 @@ from recli.kernels.vector import dot, load, plus, store, times, zeros
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from recli.kernels.vector import Vector
+    from recli.kernels.instructions import Vector
 
     Floats = NDArray[np.float32]
     Fixed = NDArray[np.void]

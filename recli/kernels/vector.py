@@ -1,214 +1,23 @@
-"""Rows of a matrix as values of the processor's vector registers, in kernels.
-
-What the compiler makes of a loop over a row is left to chance: it checks for overlaps that there are none of, and
-stores what it could keep. A `Vector` is a row in registers, and what is written with one is what is computed. A width
-that the registers do not divide is allowed.
-"""
+"""What kernels may say of rows in registers, and of single numbers; `recli.kernels.instructions` is what it means."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
-from numba.core import cgutils, types
-from numba.extending import intrinsic, models, register_model
-from numba.np.arrayobj import make_array
 
-FLOAT, WORD, INDEX = ir.FloatType(), ir.IntType(32), ir.IntType(64)
-FAST = ("reassoc", "contract")  # a sum may be taken in another order
-LANES = 16  # of a register, at most
-LINE = 16  # floats in a line of the cache
+from recli.kernels.functions import Instruction
+
 WIDE = bool(get_host_cpu_features().get("avx512f"))  # 32 registers of 16 floats; else most have 16 of 8
-Code = tuple[Any, Callable[..., Any]]
 
-
-class Vector(types.Type):
-    """``width`` floats."""
-
-    def __init__(self, width: int) -> None:
-        self.width = width
-        super().__init__(name=f"Vector({width})")
-
-
-@register_model(Vector)
-class _Model(models.PrimitiveModel):  # type: ignore[misc]
-    def __init__(self, manager: Any, vector: Vector) -> None:
-        super().__init__(manager, vector, ir.VectorType(FLOAT, vector.width))
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def load(_: Any, matrix: Any, row: Any, fixed: Any) -> Code:
-    """Row ``row`` of a matrix whose rows are as wide as those of `recli.kernels.fixed`, and follow on each other."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        vector = builder.load(_address(context, builder, signature, args, _width(fixed)))
-        vector.align = 4
-        return vector
-
-    return Vector(_width(fixed))(matrix, row, fixed), code
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def store(_: Any, matrix: Any, row: Any, vector: Any) -> Code:
-    """Write a row."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[2], _address(context, builder, signature, args, vector.width), align=4)
-        return context.get_dummy_value()
-
-    return types.void(matrix, row, vector), code
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def fetch(_: Any, matrix: Any, row: Any, fixed: Any) -> Code:
-    """Have a row brought into the second cache, as the first is full of what is worked on: it is wanted next."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        start = builder.bitcast(_address(context, builder, signature, args, _width(fixed)), FLOAT.as_pointer())
-        kind = ir.FunctionType(ir.VoidType(), [start.type, WORD, WORD, WORD])
-        prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        for at in range(0, _width(fixed), LINE):
-            builder.call(prefetch, [builder.gep(start, [INDEX(at)]), WORD(0), WORD(2), WORD(1)])  # to read, data
-        return context.get_dummy_value()
-
-    return types.void(matrix, row, fixed), code
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def touch(_: Any, array: Any, place: Any) -> Code:
-    """Have ``array[place]`` brought near, an entry or a row of an array in which they follow on each other."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        struct = make_array(signature.args[0])(context, builder, args[0])
-        step = cgutils.unpack_tuple(builder, struct.strides)[0]
-        at = builder.mul(context.cast(builder, args[1], signature.args[1], types.intp), step)
-        start = builder.gep(builder.bitcast(struct.data, ir.IntType(8).as_pointer()), [at])
-        kind = ir.FunctionType(ir.VoidType(), [start.type, WORD, WORD, WORD])
-        prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(prefetch, [start, WORD(0), WORD(3), WORD(1)])
-        return context.get_dummy_value()
-
-    return types.void(array, place), code
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def times(_: Any, factor: Any, vector: Any) -> Code:
-    """factor × vector."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.fmul(_all(builder, args[0], vector.width), args[1])
-
-    return vector(types.float32, vector), code
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def each(_: Any, left: Any, right: Any) -> Code:
-    """The products, number by number."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.fmul(*args)
-
-    return left(left, right), code
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def plus(_: Any, total: Any, factor: Any, vector: Any) -> Code:
-    """total + factor × vector, rounded once where the processor can."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _fma(builder, _all(builder, args[1], vector.width), args[2], args[0])
-
-    return total(total, types.float32, vector), code
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def dot(_: Any, left: Any, right: Any) -> Code:
-    """The sum of the products."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        result, lanes = ir.Constant(FLOAT, -0.0), None
-        for start in range(0, left.width, LANES):
-            a, b = (_slice(builder, vector, start, min(LANES, left.width - start)) for vector in args)
-            if a.type.count < LANES:
-                result = _sum(builder, result, builder.fmul(a, b))
-            else:
-                lanes = builder.fmul(a, b) if lanes is None else _fma(builder, a, b, lanes)
-        return result if lanes is None else _sum(builder, result, lanes)
-
-    return types.float32(left, right), code
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def zeros(_: Any, fixed: Any) -> Code:
-    """As wide as a row of `recli.kernels.fixed`."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return ir.Constant(ir.VectorType(FLOAT, _width(fixed)), None)
-
-    return Vector(_width(fixed))(fixed), code
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def above(_: Any, vector: Any, bound: Any) -> Code:
-    """A bit, from the lowest on, for each number that is not at most ``bound``: NaN counts. At most 64 wide."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        found = builder.fcmp_unordered(">", args[0], _all(builder, args[1], vector.width))
-        return builder.zext(builder.bitcast(found, ir.IntType(vector.width)), INDEX)
-
-    return types.uint64(vector, types.float32), code
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def lowest(_: Any, bits: Any) -> Code:
-    """The place of the lowest bit that is set; at least one must be."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind = ir.FunctionType(INDEX, [INDEX, ir.IntType(1)])
-        count = cgutils.get_or_insert_function(builder.module, kind, "llvm.cttz.i64")
-        return builder.call(count, [args[0], ir.Constant(ir.IntType(1), 1)])
-
-    return types.int64(types.uint64), code
-
-
-def _width(fixed: Any) -> int:
-    return int(fixed.dtype.fields["row"].type.shape[0])
-
-
-def _address(context: Any, builder: Any, signature: Any, args: Any, width: int) -> Any:
-    """Of the row ``args[1]`` of the matrix ``args[0]``."""
-    matrix = make_array(signature.args[0])(context, builder, args[0])
-    row = context.cast(builder, args[1], signature.args[1], types.intp)
-    first = builder.gep(matrix.data, [builder.mul(row, INDEX(width))])
-    return builder.bitcast(first, ir.VectorType(FLOAT, width).as_pointer())
-
-
-def _all(builder: Any, scalar: Any, width: int) -> Any:
-    """A vector of one number."""
-    kind = ir.VectorType(FLOAT, width)
-    first = builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, WORD(0))
-    return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), _places([0] * width))
-
-
-def _slice(builder: Any, vector: Any, start: int, count: int) -> Any:
-    return builder.shuffle_vector(
-        vector, ir.Constant(vector.type, ir.Undefined), _places(list(range(start, start + count)))
-    )
-
-
-def _places(places: list[int]) -> Any:
-    return ir.Constant(ir.VectorType(WORD, len(places)), places)
-
-
-def _fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
-    kind = ir.FunctionType(a.type, [a.type] * 3)
-    fma = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{a.type.count}f32")
-    return builder.call(fma, [a, b, c])
-
-
-def _sum(builder: Any, start: Any, vector: Any) -> Any:
-    kind = ir.FunctionType(FLOAT, [FLOAT, vector.type])
-    name = f"llvm.vector.reduce.fadd.v{vector.type.count}f32"
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [start, vector], fastmath=FAST)
+above = Instruction("above")
+dot = Instruction("dot")
+doubled = Instruction("doubled")
+each = Instruction("each")
+fetch = Instruction("fetch")
+load = Instruction("load")
+lowest = Instruction("lowest")
+maximum = Instruction("maximum")
+plus = Instruction("plus")
+store = Instruction("store")
+times = Instruction("times")
+touch = Instruction("touch")
+zeros = Instruction("zeros")

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/stages.py ../shared/data/ml-100k/ml-100k.inter --model als
 
-The first run compiles the kernels, the second finds them in numba's cache; both are printed. Medians of five for the
+The first run compiles the kernels, the second finds them on disk; both are printed. Medians of five for the
 start-up.
 """
 

@@ -229,14 +229,14 @@ def test_what_comes_from_a_file_needs_no_other_kernel(user_based: bool) -> None:
     data = once()
     scorer = KNN(user_based=user_based).fit(data, Run())
     scores = scorer.score(data.queries())
-    compiled = len(ratingknn._means.signatures)  # type: ignore[attr-defined]
+    compiled = len(ratingknn._means.made)  # type: ignore[attr-defined]
     arrays, meta = pack(scorer)
     for array in arrays.values():
         array.flags.writeable = False
     loaded = unpack(arrays, meta)
     assert loaded.score(data.queries()).tobytes() == scores.tobytes()
     assert loaded.score_pairs(queries(np.array([0], np.int32)), np.array([0], np.int32)) == scores[0, 0]
-    assert len(ratingknn._means.signatures) == compiled  # type: ignore[attr-defined]
+    assert len(ratingknn._means.made) == compiled  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("measure", ["msd", "cosine", "pearson", "pearson_baseline"])

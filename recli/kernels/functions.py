@@ -1,0 +1,129 @@
+"""Functions that are compiled: at their first call with arguments of some types, and kept on disk for the next process.
+
+That process loads the machine code and does without numba. What a name stands for in a kernel is fixed when it is
+compiled; the files that hold it are part of what the code is known by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from threading import RLock
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numpy as np
+
+from recli.kernels import native
+from recli.notices import say
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+HERE = Path(__file__).parent
+C_ORDER, F_ORDER, ALIGNED_AND_WRITEABLE = 0x1, 0x2, 0x500  # as in numpy's flags
+_making = RLock()  # threads that share a kernel's rows all want it at once
+_say_once = cache(say)
+
+
+class Instruction(NamedTuple):
+    """A function of `recli.kernels.instructions`, which is imported only to compile what uses it."""
+
+    name: str
+
+    def __call__(self, *arguments: Any) -> Any:
+        """An instruction stands in kernels only."""
+        raise TypeError(f"{self.name} can be called in a kernel only")
+
+
+class Part:
+    """A function that kernels call."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function, self.compiled = function, None
+
+    def __call__(self, *arguments: Any) -> Any:
+        """By itself it is compiled in every process."""
+        from recli.kernels.compiling import inlined
+
+        return inlined(self)(*arguments)
+
+
+class Kernel:
+    """A function that Python calls."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.made: dict[tuple[object, ...], native.Call] = {}
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the code for such arguments; raises TypeError where they are not arrays, numbers or tuples of them."""
+        kinds = tuple(map(_kind, arguments))
+        call = self.made.get(kinds)
+        if call is None:
+            with _making:
+                call = self.made.get(kinds)
+                if call is None:
+                    call = self.made[kinds] = native.load(self._code(kinds, arguments))
+        return call(None, arguments, None)
+
+    def _code(self, kinds: tuple[object, ...], arguments: tuple[Any, ...]) -> native.Code:
+        """What was kept of it, or else is compiled."""
+        path = Path(self.function.__code__.co_filename)
+        name = f"{path.stem}.{self.function.__qualname__}-{_digest(repr(kinds).encode())[:16]}.code"
+        sources = _sources(self.function.__globals__)
+        made = _digest(native.target().encode(), *(Path(source).read_bytes() for source in sorted(sources)))
+        code = native.read(name, path.parent, made) if sources else None
+        if code is None:
+            _say_once("compiling for this processor, once; the next run finds it done")
+            from recli.kernels.compiling import machine_code
+
+            code = machine_code(self.function, arguments)
+            if sources:
+                native.keep(name, path.parent, made, code)
+        return code
+
+
+def kernel(function: Function) -> Function:
+    """Compile a function at its first call and keep the machine code on disk, where a directory is writable.
+
+    The functions that it calls are Python's and numpy's, a `part` or `recli.kernels.vector`'s.
+    """
+    return cast(Function, Kernel(function))
+
+
+def part(function: Function) -> Function:
+    """A function that is compiled into the kernels that call it, and so is the same in all of them."""
+    return cast(Function, Part(function))
+
+
+def _kind(value: Any) -> object:
+    """What of an argument matters to the compiler: equal for two, and the same code does for both."""
+    if isinstance(value, np.ndarray):
+        flags = value.flags.num
+        return value.dtype, value.ndim, flags & C_ORDER or flags & F_ORDER, flags & ALIGNED_AND_WRITEABLE
+    if isinstance(value, tuple):
+        return type(value).__qualname__, *map(_kind, value)
+    if type(value) is int and value >= 1 << 63:
+        return "uint64"
+    if value is None or isinstance(value, int | float | np.generic):
+        return type(value).__name__
+    raise TypeError(f"a kernel takes arrays and numbers, not {type(value).__name__}")
+
+
+def _digest(*parts: bytes) -> str:
+    return sha256(b"\0".join(parts)).hexdigest()
+
+
+def _sources(names: dict[str, Any]) -> set[str]:
+    """The files that hold a module's kernels and what they call; none if one of them has no file."""
+    found, waiting = {str(HERE / "compiling.py"), native.__file__}, [names]
+    while waiting:
+        names = waiting.pop()
+        if "__file__" not in names:
+            return set()
+        if names["__file__"] not in found:
+            found.add(names["__file__"])
+            waiting += [value.function.__globals__ for value in names.values() if isinstance(value, Part)]
+            if any(isinstance(value, Instruction) for value in names.values()):
+                found.add(str(HERE / "instructions.py"))
+    return found
