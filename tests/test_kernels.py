@@ -11,7 +11,7 @@ import pytest
 from scipy.sparse import csr_matrix
 from scipy.sparse import random as random_matrix
 
-from recli.kernels import als, bpr, fm, history, kernel, nearest, spread, threads, topk
+from recli.kernels import als, bpr, fm, history, kernel, nearest, propagate, spread, threads, topk
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -112,6 +112,22 @@ def test_every_pair_is_taken_once_and_no_positive_as_a_negative() -> None:
     alone = csr_matrix((np.ones(len(mine), np.float32), mine, np.r_[0, np.full(90, len(mine))]), shape=x.shape)
     item[mine] = 100
     assert bpr.epoch(alone, *given, candidates=1, seed=1, rate=0.0, reg=0.0) < 1e-6
+
+
+@pytest.mark.parametrize("width", [40, 200])  # a row is kept in registers, or rows in blocks: here of three
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_product_of_a_sparse_matrix_and_rows(width: int, ordered: bool) -> None:
+    rng, matrix = np.random.default_rng(4), random(70, 3000, 0.02)
+    matrix.data[:] = rng.standard_normal(matrix.nnz)
+    if not ordered:
+        matrix.indices[:] = np.concatenate(
+            [rng.permutation(codes) for codes in np.split(matrix.indices, matrix.indptr[1:-1])]
+        )
+    rows, total = (rng.standard_normal((n, width)).astype(np.float32) for n in (3000, 70))
+    out, before = np.empty_like(total), total.copy()
+    propagate.propagate(matrix, rows, out, total)
+    np.testing.assert_allclose(out, matrix @ rows, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(total, before + out, rtol=1e-5, atol=1e-5)
 
 
 def test_pieces_make_up_the_whole() -> None:

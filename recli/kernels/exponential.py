@@ -36,55 +36,33 @@ def exp(x: np.float32) -> np.float32:
     return near
 
 
-def softmax_loss(scores: Floats, target: Ints, losses: Floats) -> None:
-    """Turn scores (rows, n) in place into the gradient of -ln softmax(scores)[target], which fills ``losses`` (rows,).
+def softmax_loss(scores: Floats, bias: Floats, indptr: Longs, items: Ints, losses: Floats) -> None:
+    """Turn scores (rows, n) in place into the gradient of each row's sum of -ln softmax(scores + bias) over its items.
 
-    That is the softmax less 1 at the target.
+    Those of row r are ``items[indptr[r]:indptr[r + 1]]``. The gradient is the softmax times their number, less 1 at
+    each of them; the sums fill ``losses`` (rows,).
     """
-    spread(lambda start, stop: _softmax_loss(scores, target, losses, start, stop), len(scores), even=True)
-
-
-def multinomial(scores: Floats, indptr: Longs, items: Ints, out: Floats, losses: Floats) -> None:
-    """Fill ``out`` (rows, n) with the gradient of each row's sum of -ln softmax(scores) over its items, and the sums.
-
-    Those of row r are ``items[indptr[r]:indptr[r + 1]]``.
-    """
-    given = scores, indptr, items, out, losses
-    spread(lambda start, stop: _multinomial(*given, start, stop), len(scores), even=True)
-
-
-@part
-def _shares(row: Floats, out: Floats, scale: np.float32) -> np.float32:
-    """Fill ``out`` with the softmax of a row times a scale; returns the logarithm of the sum of exp."""
-    highest, total = np.float32(-np.inf), np.float32(0)
-    for j in range(len(row)):
-        highest = maximum(highest, row[j])
-    for j in range(len(row)):
-        out[j] = exp(row[j] - highest)
-        total += out[j]
-    share = scale / total
-    for j in range(len(row)):
-        out[j] *= share
-    logarithm: np.float32 = highest + np.log(total)
-    return logarithm
+    spread(lambda start, stop: _softmax_loss(scores, bias, indptr, items, losses, start, stop), len(scores), even=True)
 
 
 @kernel
-def _softmax_loss(scores: Floats, target: Ints, losses: Floats, start: int, stop: int) -> None:
-    for r in range(start, stop):
-        own = scores[r, target[r]]
-        losses[r] = _shares(scores[r], scores[r], ONE) - own
-        scores[r, target[r]] -= ONE
-
-
-@kernel
-def _multinomial(
-    scores: Floats, indptr: Longs, items: Ints, out: Floats, losses: Floats, start: int, stop: int
+def _softmax_loss(
+    scores: Floats, bias: Floats, indptr: Longs, items: Ints, losses: Floats, start: int, stop: int
 ) -> None:
     for r in range(start, stop):
-        own, number = np.float32(0), np.float32(indptr[r + 1] - indptr[r])
-        logarithm = _shares(scores[r], out[r], number)
-        for item in items[indptr[r] : indptr[r + 1]]:
-            own += scores[r, item]
-            out[r, item] -= ONE
-        losses[r] = number * logarithm - own
+        row, mine = scores[r], items[indptr[r] : indptr[r + 1]]
+        highest, total, own, number = np.float32(-np.inf), np.float32(0), np.float32(0), np.float32(len(mine))
+        for j in range(len(row)):
+            row[j] += bias[j]
+            highest = maximum(highest, row[j])
+        for item in mine:
+            own += row[item]
+        for j in range(len(row)):
+            row[j] = exp(row[j] - highest)
+            total += row[j]
+        share = number / total
+        for j in range(len(row)):
+            row[j] *= share
+        for item in mine:
+            row[item] -= ONE
+        losses[r] = number * (highest + np.log(total)) - own

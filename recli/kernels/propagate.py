@@ -18,15 +18,27 @@ if TYPE_CHECKING:
 
 
 REGISTERS: Final = 128  # numbers of a row that two sums can be kept of
+BLOCK: Final = 1 << 18  # numbers of rows that lie in the second cache
 
 
 def propagate(matrix: csr_matrix, rows: Floats, out: Floats, total: Floats) -> None:
     """Put ``matrix @ rows`` into ``out`` (rows of the matrix, width), and add it to ``total``: both row by row."""
     assert out.flags.c_contiguous and total.flags.c_contiguous
     m, width, rows = matrix, fixed(rows.shape[1]), np.ascontiguousarray(rows)
+    if rows.shape[1] > REGISTERS:
+        out[:] = 0
+        add_product(matrix, rows, out)
+        total += out
+        return
     given = (m.indptr, m.indices, m.data, rows, out, total, width)
-    step = _in_registers if rows.shape[1] <= REGISTERS else _in_memory
-    spread(lambda start, stop: step(*given, start, stop), len(out), m.indptr)
+    spread(lambda start, stop: _in_registers(*given, start, stop), len(out), m.indptr)
+
+
+def add_product(matrix: csr_matrix, rows: Floats, total: Floats) -> None:
+    """Add ``matrix @ rows`` to ``total``, both row by row: best where rows are wide and codes in order."""
+    assert total.flags.c_contiguous
+    given = matrix.indptr, matrix.indices, matrix.data, np.ascontiguousarray(rows), total, fixed(rows.shape[1])
+    spread(lambda start, stop: _by_blocks(*given, start, stop), len(total), matrix.indptr)
 
 
 @kernel
@@ -59,32 +71,31 @@ def _in_registers(
 
 
 @kernel
-def _in_memory(
+def _by_blocks(
     indptr: Ints,
     codes: Ints,
     values: Floats,
     rows: Floats,
-    out: Floats,
     total: Floats,
     fixed: NDArray[np.void],
     start: int,
     stop: int,
 ) -> None:
-    width = len(fixed[0].row)
-    for r in range(start, stop):
-        row = out[r]
-        for j in range(width):
-            row[j] = 0
-        first, last = indptr[r], indptr[r + 1]
-        whole = first + (last - first) // 4 * 4
-        for at in range(first, whole, 4):  # four at a time, as the row has to be read and written for each
-            a, b, c, d = rows[codes[at]], rows[codes[at + 1]], rows[codes[at + 2]], rows[codes[at + 3]]
-            p, q, s, t = values[at], values[at + 1], values[at + 2], values[at + 3]
-            for j in range(width):
-                row[j] += p * a[j] + q * b[j] + s * c[j] + t * d[j]
-        for at in range(whole, last):
-            a, p = rows[codes[at]], values[at]
-            for j in range(width):
-                row[j] += p * a[j]
-        for j in range(width):
-            total[r, j] += row[j]
+    """Take as many ``rows`` at a time as the cache holds, and of every row of the matrix the entries that want them."""
+    width, places = len(fixed[0].row), indptr[start:stop].copy()
+    for low in range(0, len(rows), max(1, BLOCK // width)):
+        high = low + max(1, BLOCK // width)
+        for r in range(start, stop):
+            at, last, row = places[r - start], indptr[r + 1], total[r]
+            while at + 4 <= last and max(max(codes[at], codes[at + 1]), max(codes[at + 2], codes[at + 3])) < high:
+                a, b, c, d = rows[codes[at]], rows[codes[at + 1]], rows[codes[at + 2]], rows[codes[at + 3]]
+                p, q, s, t = values[at], values[at + 1], values[at + 2], values[at + 3]
+                for j in range(width):  # four at a time, as the row has to be read and written for each
+                    row[j] += p * a[j] + q * b[j] + s * c[j] + t * d[j]
+                at += 4
+            while at < last and codes[at] < high:
+                a, p = rows[codes[at]], values[at]
+                for j in range(width):
+                    row[j] += p * a[j]
+                at += 1
+            places[r - start] = at

@@ -84,6 +84,14 @@ class Histories:
         events += (self.indptr[rows] - indptr[:-1]).repeat_interleave(lengths)
         return Histories(indptr=indptr, item=self.item[events])
 
+    def part(self, start: int, stop: int) -> Histories:
+        """Those of rows that follow on each other."""
+        if start == 0 and stop == len(self):
+            return self
+        indptr = self.indptr[start : stop + 1]
+        first, last = indptr[[0, -1]].tolist()
+        return Histories(indptr=indptr - first, item=self.item[first:last])
+
     @property
     def row(self) -> Tensor:
         """The history of each event, int64."""

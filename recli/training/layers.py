@@ -109,9 +109,9 @@ class _OfHistory(torch.autograd.Function):  # type: ignore[misc]
 
 def _sums(matrix: Any, rows: Tensor, total: Tensor) -> Tensor:
     """``total``, to which the product of a sparse matrix and rows was added."""
-    from recli.kernels.propagate import propagate
+    from recli.kernels.propagate import add_product
     from recli.training.team import on_threads_of_torch
 
     with on_threads_of_torch():
-        propagate(matrix, rows.numpy(), torch.empty_like(total).numpy(), total.numpy())
+        add_product(matrix, rows.numpy(), total.numpy())
     return total

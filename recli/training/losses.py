@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-if TYPE_CHECKING:
-    from recli.training.batches import Histories
 
 
 def bpr(positive: Tensor, negative: Tensor) -> Tensor:
@@ -31,42 +26,6 @@ def bce(score: Tensor, label: Tensor) -> Tensor:
 def softmax(scores: Tensor, target: Tensor) -> Tensor:
     """Mean of -ln softmax(scores)[target]; scores (n, items), target (n,)."""
     return F.cross_entropy(scores, target.long())
-
-
-def multinomial(scores: Tensor, histories: Histories) -> Tensor:
-    """Mean over the rows of -sum of ln softmax(scores) over the items of the row's history; scores (n, items).
-
-    Liang et al. 2018, "Variational autoencoders for collaborative filtering" (WWW), eq. 2.
-    """
-    value: Tensor = _Multinomial.apply(scores, histories.indptr, histories.item)
-    return value
-
-
-class _Multinomial(torch.autograd.Function):  # type: ignore[misc]  # torch is not typed
-    """The loss and, in the same pass over the scores, which are many, their gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, scores: Tensor, indptr: Tensor, item: Tensor) -> Tensor:
-        if scores.device.type == "cpu" and scores.dtype == torch.float32:
-            from recli.kernels.exponential import multinomial
-            from recli.training.team import on_threads_of_torch
-
-            of_scores, losses = torch.empty_like(scores), torch.empty(len(scores))
-            with on_threads_of_torch():
-                multinomial(scores.numpy(), indptr.numpy(), item.numpy(), of_scores.numpy(), losses.numpy())
-        else:
-            row = torch.arange(len(scores), device=scores.device).repeat_interleave(indptr.diff())
-            logarithms = F.log_softmax(scores, 1)
-            losses = -logarithms[row, item.long()]
-            of_scores = logarithms.exp_().mul_(indptr.diff()[:, None])
-            of_scores[row, item.long()] -= 1
-        ctx.save_for_backward(of_scores)
-        return losses.sum() / len(scores)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        [of_scores] = ctx.saved_tensors
-        return of_scores * (gradient / len(of_scores)), None, None
 
 
 def sampled_softmax(

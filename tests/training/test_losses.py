@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from recli.training import losses
-from recli.training.batches import Histories
 
 
 def sigmoid(x: float) -> float:
@@ -24,23 +23,10 @@ def test_bce_is_the_mean_log_likelihood_of_the_labels() -> None:
     assert float(value) == pytest.approx(-(math.log(sigmoid(0.5)) + math.log(1 - sigmoid(-1))) / 2)
 
 
-def test_softmax_and_multinomial() -> None:
+def test_softmax() -> None:
     scores = torch.tensor([[1.0, 2.0, 0.0]])
     log_z = math.log(math.e + math.e**2 + 1)
     assert float(losses.softmax(scores, torch.tensor([1], dtype=torch.int32))) == pytest.approx(log_z - 2)
-    histories = Histories(indptr=torch.tensor([0, 2]), item=torch.tensor([1, 0], dtype=torch.int32))
-    assert float(losses.multinomial(scores, histories)) == pytest.approx(2 * log_z - 3)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])  # a kernel's, and torch's
-def test_the_gradient_of_the_multinomial_is_that_of_its_formula(dtype: torch.dtype) -> None:
-    scores = torch.randn(3, 5, generator=torch.Generator().manual_seed(1), dtype=dtype).requires_grad_()
-    histories = Histories(indptr=torch.tensor([0, 2, 2, 5]), item=torch.tensor([1, 0, 4, 2, 3], dtype=torch.int32))
-    dense = histories.dense(5).to(dtype)
-    (3 * losses.multinomial(scores, histories)).backward()
-    found, scores.grad = scores.grad, None
-    (-3 * (torch.log_softmax(scores, 1) * dense).sum(1).mean()).backward()
-    torch.testing.assert_close(found, scores.grad)
 
 
 def test_a_sampled_softmax_with_all_items_is_the_full_one() -> None:

@@ -1,9 +1,12 @@
 """The softmax in chunks against torch's of all scores: value and gradients."""
 
+import math
+
 import pytest
 import torch
 
 from recli.training import softmax
+from recli.training.batches import Histories
 from recli.training.losses import softmax as whole
 
 
@@ -49,3 +52,33 @@ def test_scores_far_apart_have_the_loss_and_shares_of_a_wider_number() -> None:
 def test_a_score_that_is_no_number_is_no_loss(bad: float) -> None:
     rows = torch.full((3, 4), bad)
     assert not softmax.full_softmax(rows, torch.randn(500, 4), None, torch.zeros(3, dtype=torch.int32)).isfinite()
+
+
+def test_the_multinomial_is_that_of_its_formula(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores, log_z = torch.tensor([[1.0, 2.0, 0.0]]), math.log(math.e + math.e**2 + 1)
+    histories = Histories(indptr=torch.tensor([0, 2]), item=torch.tensor([1, 0], dtype=torch.int32))
+    assert float(softmax.multinomial(scores, torch.eye(3), None, histories)) == pytest.approx(2 * log_z - 3)
+    monkeypatch.setattr(softmax, "SCORES", 10)
+    torch.manual_seed(1)
+    given = [torch.randn(3, 4), torch.randn(5, 4), torch.randn(5)]
+    histories = Histories(indptr=torch.tensor([0, 2, 2, 5]), item=torch.tensor([1, 0, 4, 2, 3], dtype=torch.int32))
+    found = []
+    for fused in (True, False):
+        r, i, b = (x.clone().requires_grad_() for x in given)
+        logs = torch.log_softmax(r @ i.T + b, 1)
+        value = softmax.multinomial(r, i, b, histories) if fused else -(logs * histories.dense(5)).sum(1).mean()
+        (3 * value).backward()
+        found.append([value, r.grad, i.grad, b.grad])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_what_is_not_the_kernels_gives_the_same() -> None:
+    torch.manual_seed(2)
+    scores, bias = torch.randn(4, 6), torch.randn(6)
+    item = torch.tensor([0, 5, 3, 3, 1], dtype=torch.int32)
+    wanted = Histories(indptr=torch.tensor([0, 1, 1, 4, 5]), item=item)
+    ours, theirs = scores.clone(), scores.double()
+    losses = softmax._to_gradient(ours, bias, wanted)
+    torch.testing.assert_close(losses, softmax._to_gradient(theirs, bias, wanted).float())
+    torch.testing.assert_close(ours, theirs.float())

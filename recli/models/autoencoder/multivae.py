@@ -44,9 +44,9 @@ class MultiVAE(Trained):
         """Steps on the histories of many users."""
         from recli.training.batches import Histories
         from recli.training.loop import train
-        from recli.training.losses import multinomial
         from recli.training.networks import Encoder, weights_of
         from recli.training.session import session
+        from recli.training.softmax import multinomial
 
         meta: dict[str, Any] = {
             "items": data.n_items,
@@ -60,12 +60,14 @@ class MultiVAE(Trained):
 
             def loss(histories: Histories) -> Tensor:
                 mean, spread = encode(network, histories, self.dropout_prob)
+                items = network["decoder"][-1]
                 if spread is None:
-                    return multinomial(decode(network, mean), histories)
+                    return multinomial(widen(network, mean), items.weight, items.bias, histories)
                 network["steps"].count += 1
                 weight = (network["steps"].count / self.total_anneal_steps).clamp(max=self.anneal_cap)
                 drawn = mean + spread.mul(0.5).exp() * mean.new_empty(mean.shape).normal_() * self.noise
-                return multinomial(decode(network, drawn), histories) + weight * divergence(mean, spread)
+                bound = multinomial(widen(network, drawn), items.weight, items.bias, histories)
+                return bound + weight * divergence(mean, spread)
 
             def scorer() -> Encoder:
                 return Encoder(
@@ -116,14 +118,13 @@ def encode(network: Any, histories: Histories, dropout: float = 0.0) -> tuple[Te
     return (x[:, :latent], x[:, latent:]) if x.shape[1] > latent else (torch.tanh(x), None)
 
 
-def decode(network: Any, x: Tensor) -> Tensor:
-    """The logits of all items (n, items)."""
+def widen(network: Any, x: Tensor) -> Tensor:
+    """What the logits of all items are read off (n, width)."""
     import torch
 
-    *others, last = network["decoder"]
-    for layer in others:
+    for layer in network["decoder"][:-1]:
         x = torch.tanh(layer(x))
-    return last(x)
+    return x
 
 
 def divergence(mean: Tensor, spread: Tensor) -> Tensor:
@@ -133,4 +134,6 @@ def divergence(mean: Tensor, spread: Tensor) -> Tensor:
 
 def scores(network: Any, histories: Histories) -> Tensor:
     """The logits of all items for each history (n, items)."""
-    return decode(network, encode(network, histories.distinct(len(network["encoder"][0].weight)))[0])
+    mean, _ = encode(network, histories.distinct(len(network["encoder"][0].weight)))
+    logits: Tensor = network["decoder"][-1](widen(network, mean))
+    return logits
