@@ -111,6 +111,15 @@ def test_a_part_of_another_file_counts(tmp_path: Path, compiled: list[str], monk
     assert compiled == ["f", "f"]
 
 
+def test_a_constant_of_another_file_counts(tmp_path: Path, compiled: list[str]) -> None:
+    text = "from recli.kernels import kernel\n\nMORE = {}\n\n@kernel\ndef f(x):\n    return x + MORE\n"
+    for more in (1, 2, 1):
+        made = module(tmp_path / "adds.py", text.format("None"))
+        made.MORE = more  # as an import from elsewhere would have it
+        assert made.f(2) == 2 + more
+    assert compiled == ["f"] * 3
+
+
 @pytest.mark.parametrize("damage", [lambda b: b[:-9], lambda b: b"", lambda b: b[:300] + b"\x00" + b[301:]])
 def test_a_damaged_file_is_made_anew(tmp_path: Path, cache: Path, compiled: list[str], damage: Any) -> None:
     assert module(tmp_path / "sums.py").total(np.ones(2), 1.0) == 6
@@ -165,4 +174,4 @@ def test_a_kernel_says_what_it_does_not_take() -> None:
         kernel(namespace["same"])(np.ones(2))
     with pytest.raises(TypeError, match="load can be called in a kernel only"):
         load(np.ones((2, 2)), 0, None)
-    assert functions._sources({}) == set()
+    assert functions._made_from({}) == ""

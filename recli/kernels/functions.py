@@ -21,6 +21,7 @@ from recli.notices import say
 Function = TypeVar("Function", bound=Callable[..., Any])
 HERE = Path(__file__).parent
 C_ORDER, F_ORDER, ALIGNED_AND_WRITEABLE = 0x1, 0x2, 0x500  # as in numpy's flags
+CONSTANT = int | float | tuple | np.generic
 _making = RLock()  # threads that share a kernel's rows all want it at once
 _say_once = cache(say)
 
@@ -70,15 +71,14 @@ class Kernel:
         """What was kept of it, or else is compiled."""
         path = Path(self.function.__code__.co_filename)
         name = f"{path.stem}.{self.function.__qualname__}-{_digest(repr(kinds).encode())[:16]}.code"
-        sources = _sources(self.function.__globals__)
-        made = _digest(native.target().encode(), *(Path(source).read_bytes() for source in sorted(sources)))
-        code = native.read(name, path.parent, made) if sources else None
+        made = _made_from(self.function.__globals__)
+        code = native.read(name, path.parent, made) if made else None
         if code is None:
             _say_once("compiling for this processor, once; the next run finds it done")
             from recli.kernels.compiling import machine_code
 
             code = machine_code(self.function, arguments)
-            if sources:
+            if made:
                 native.keep(name, path.parent, made, code)
         return code
 
@@ -114,16 +114,19 @@ def _digest(*parts: bytes) -> str:
     return sha256(b"\0".join(parts)).hexdigest()
 
 
-def _sources(names: dict[str, Any]) -> set[str]:
-    """The files that hold a module's kernels and what they call; none if one of them has no file."""
-    found, waiting = {str(HERE / "compiling.py"), native.__file__}, [names]
+def _made_from(names: dict[str, Any]) -> str:
+    """A digest of what a module's kernels are compiled for and by, of the files that hold them and what they call, and
+    of the constants there, which may stand elsewhere; empty if one of the modules has no file.
+    """
+    files, constants, waiting = {str(HERE / "compiling.py"), native.__file__}, [native.target()], [names]
     while waiting:
         names = waiting.pop()
         if "__file__" not in names:
-            return set()
-        if names["__file__"] not in found:
-            found.add(names["__file__"])
+            return ""
+        if names["__file__"] not in files:
+            files.add(names["__file__"])
             waiting += [value.function.__globals__ for value in names.values() if isinstance(value, Part)]
+            constants += [f"{name}={value!r}" for name, value in names.items() if isinstance(value, CONSTANT)]
             if any(isinstance(value, Instruction) for value in names.values()):
-                found.add(str(HERE / "instructions.py"))
-    return found
+                files.add(str(HERE / "instructions.py"))
+    return _digest("\n".join(constants).encode(), *(Path(file).read_bytes() for file in sorted(files)))

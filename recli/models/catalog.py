@@ -15,7 +15,7 @@ from recli.errors import Exit, RecliError, nearest
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A model: where its class is (``module:Class``), what it is in a line, its task, and parameters of its own.
+    """A model: where its class is (``module:Class`` of this package), what it is in a line, its task, and parameters of its own.
 
     ``begins_with`` are the models beside itself that it can start from, all of them together if need be.
     ``deterministic`` says when the same seed gives the same bytes, where that is not always.
@@ -30,273 +30,201 @@ class Entry:
 
 
 CATALOG: Final[Mapping[str, Entry]] = {
-    "pop": Entry(path="recli.models.baseline.pop:Pop", summary="the most popular items, for everybody"),
+    "pop": Entry(path="baseline.pop:Pop", summary="the most popular items, for everybody"),
     "recentpop": Entry(
-        path="recli.models.baseline.pop:Pop",
-        summary="the most popular items of the last tenth of the time",
-        preset={"share": 0.1},
+        path="baseline.pop:Pop", summary="the most popular items of the last tenth of the time", preset={"share": 0.1}
     ),
     "decaypop": Entry(
-        path="recli.models.baseline.pop:Pop",
+        path="baseline.pop:Pop",
         summary="the most popular items, a user of 30 days ago counting half",
         preset={"half_life": 30.0},
     ),
-    "random": Entry(path="recli.models.baseline.random:Random", summary="a random order for each user"),
-    "itemknn": Entry(
-        path="recli.models.neighbor.itemknn:ItemKNN", summary="items similar to the history: cosine, jaccard, BM25, …"
-    ),
+    "random": Entry(path="baseline.random:Random", summary="a random order for each user"),
+    "itemknn": Entry(path="neighbor.itemknn:ItemKNN", summary="items similar to the history: cosine, jaccard, BM25, …"),
     "asymknn": Entry(
-        path="recli.models.neighbor.itemknn:ItemKNN",
+        path="neighbor.itemknn:ItemKNN",
         summary="items similar to the history by the asymmetric cosine",
         preset={"similarity": "asymmetric"},
     ),
-    "userknn": Entry(path="recli.models.neighbor.userknn:UserKNN", summary="items of the users who are most similar"),
-    "sar": Entry(
-        path="recli.models.neighbor.sar:SAR", summary="items that go with the history, its recent events above all"
-    ),
-    "rules": Entry(path="recli.models.neighbor.rules:Rules", summary="association rules from one item to another"),
-    "ease": Entry(path="recli.models.linear.ease:EASE", summary="linear regression of each item on all others"),
-    "slim": Entry(path="recli.models.linear.slim:SLIM", summary="sparse linear regression of each item on all others"),
+    "userknn": Entry(path="neighbor.userknn:UserKNN", summary="items of the users who are most similar"),
+    "sar": Entry(path="neighbor.sar:SAR", summary="items that go with the history, its recent events above all"),
+    "rules": Entry(path="neighbor.rules:Rules", summary="association rules from one item to another"),
+    "ease": Entry(path="linear.ease:EASE", summary="linear regression of each item on all others"),
+    "slim": Entry(path="linear.slim:SLIM", summary="sparse linear regression of each item on all others"),
     "admmslim": Entry(
-        path="recli.models.linear.admmslim:ADMMSLIM", summary="the same by ADMM, for many users and not too many items"
+        path="linear.admmslim:ADMMSLIM", summary="the same by ADMM, for many users and not too many items"
     ),
-    "rp3beta": Entry(
-        path="recli.models.graph.rp3beta:RP3beta", summary="walks of three steps, with the popular items held back"
-    ),
-    "p3alpha": Entry(path="recli.models.graph.rp3beta:RP3beta", summary="walks of three steps", preset={"beta": 0.0}),
-    "puresvd": Entry(
-        path="recli.models.factor.puresvd:PureSVD", summary="the largest singular vectors of users and items"
-    ),
+    "rp3beta": Entry(path="graph.rp3beta:RP3beta", summary="walks of three steps, with the popular items held back"),
+    "p3alpha": Entry(path="graph.rp3beta:RP3beta", summary="walks of three steps", preset={"beta": 0.0}),
+    "puresvd": Entry(path="factor.puresvd:PureSVD", summary="the largest singular vectors of users and items"),
     "nceplrec": Entry(
-        path="recli.models.factor.nceplrec:NCEPLRec",
-        summary="regression on singular vectors that popularity has been taken out of",
+        path="factor.nceplrec:NCEPLRec", summary="regression on singular vectors that popularity has been taken out of"
     ),
-    "als": Entry(
-        path="recli.models.factor.als:ALS", summary="implicit matrix factorisation by alternating least squares"
-    ),
-    "bpr": Entry(path="recli.models.factor.bpr:BPR", summary="matrix factorisation by pairwise ranking"),
-    "warp": Entry(
-        path="recli.models.factor.warp:WARP", summary="matrix factorisation that pulls up what stands low in the order"
-    ),
-    "logmf": Entry(path="recli.models.factor.logmf:LogMF", summary="matrix factorisation of the odds of an event"),
-    "nmf": Entry(path="recli.models.factor.nmf:NMF", summary="matrix factorisation without negative numbers"),
+    "als": Entry(path="factor.als:ALS", summary="implicit matrix factorisation by alternating least squares"),
+    "bpr": Entry(path="factor.bpr:BPR", summary="matrix factorisation by pairwise ranking"),
+    "warp": Entry(path="factor.warp:WARP", summary="matrix factorisation that pulls up what stands low in the order"),
+    "logmf": Entry(path="factor.logmf:LogMF", summary="matrix factorisation of the odds of an event"),
+    "nmf": Entry(path="factor.nmf:NMF", summary="matrix factorisation without negative numbers"),
     "itemfeatures": Entry(
-        path="recli.models.feature.itemfeatures:ItemFeatures",
+        path="feature.itemfeatures:ItemFeatures",
         summary="items whose columns say what those of the history say, by tf-idf and cosine",
     ),
     "lightfm": Entry(
-        path="recli.models.feature.lightfm:LightFM",
+        path="feature.lightfm:LightFM",
         summary="matrix factorisation in which users and items are the sums of their features",
     ),
     "baseline": Entry(
-        path="recli.models.rating.baseline:Baseline",
-        summary="the mean rating, a user bias and an item bias",
-        task="rating",
+        path="rating.baseline:Baseline", summary="the mean rating, a user bias and an item bias", task="rating"
     ),
     "funksvd": Entry(
-        path="recli.models.rating.svd:SVD",
-        summary="matrix factorisation of ratings",
-        preset={"biased": False},
-        task="rating",
+        path="rating.svd:SVD", summary="matrix factorisation of ratings", preset={"biased": False}, task="rating"
     ),
     "biasedsvd": Entry(
-        path="recli.models.rating.svd:SVD",
+        path="rating.svd:SVD",
         summary="matrix factorisation of what the mean and the biases leave of the ratings",
         task="rating",
     ),
     "svdpp": Entry(
-        path="recli.models.rating.svdpp:SVDpp",
+        path="rating.svdpp:SVDpp",
         summary="the same, where a user is also the sum of what they have rated",
         task="rating",
     ),
     "timesvd++": Entry(
-        path="recli.models.rating.timesvdpp:TimeSVDpp",
+        path="rating.timesvdpp:TimeSVDpp",
         summary="the same, where biases change with time and users drift",
         task="rating",
     ),
     "nmf-rating": Entry(
-        path="recli.models.rating.nmf:RatingNMF",
-        summary="matrix factorisation of ratings without negative numbers",
-        task="rating",
+        path="rating.nmf:RatingNMF", summary="matrix factorisation of ratings without negative numbers", task="rating"
     ),
     "als-rating": Entry(
-        path="recli.models.rating.als:RatingALS",
+        path="rating.als:RatingALS",
         summary="matrix factorisation of ratings by alternating least squares",
         task="rating",
     ),
     "coclustering": Entry(
-        path="recli.models.rating.coclustering:CoClustering",
+        path="rating.coclustering:CoClustering",
         summary="the mean ratings of the user, the item and the clusters they are in",
         task="rating",
     ),
     "normal": Entry(
-        path="recli.models.rating.normal:Normal",
-        summary="a rating drawn from the normal distribution of all ratings",
-        task="rating",
+        path="rating.normal:Normal", summary="a rating drawn from the normal distribution of all ratings", task="rating"
     ),
     "knn-basic": Entry(
-        path="recli.models.rating.knn:KNN",
-        summary="the mean rating of the users who are most similar",
-        task="rating",
+        path="rating.knn:KNN", summary="the mean rating of the users who are most similar", task="rating"
     ),
     "knn-means": Entry(
-        path="recli.models.rating.knn:KNN",
+        path="rating.knn:KNN",
         summary="the same, from each user's mean on",
         preset={"normalization": "mean"},
         task="rating",
     ),
     "knn-zscore": Entry(
-        path="recli.models.rating.knn:KNN",
+        path="rating.knn:KNN",
         summary="the same, and in each user's deviations",
         preset={"normalization": "zscore"},
         task="rating",
     ),
     "knn-baseline": Entry(
-        path="recli.models.rating.knn:KNN",
+        path="rating.knn:KNN",
         summary="the same, from the baseline on",
         preset={"normalization": "baseline"},
         task="rating",
     ),
     "slopeone": Entry(
-        path="recli.models.rating.slopeone:SlopeOne",
-        summary="by how much each item is liked better than another",
-        task="rating",
+        path="rating.slopeone:SlopeOne", summary="by how much each item is liked better than another", task="rating"
     ),
     "rbm-rating": Entry(
-        path="recli.models.rating.rbm:RBM",
+        path="rating.rbm:RBM",
         summary="a restricted Boltzmann machine whose visible units are a user's ratings",
         task="rating",
     ),
     "autorec": Entry(
-        path="recli.models.rating.autorec:AutoRec",
+        path="rating.autorec:AutoRec",
         summary="an autoencoder of each item's ratings, of one hidden layer",
         task="rating",
     ),
     "gmf": Entry(
-        path="recli.models.neural.neumf:NeuMF",
+        path="neural.neumf:NeuMF",
         summary="matrix factorisation as a network learns it, with a weight for each number",
         preset={"mlp_train": False},
     ),
     "mlp": Entry(
-        path="recli.models.neural.neumf:NeuMF",
+        path="neural.neumf:NeuMF",
         summary="a perceptron over the rows of the user and the item",
         preset={"mf_train": False},
     ),
-    "multivae": Entry(
-        path="recli.models.autoencoder.multivae:MultiVAE",
-        summary="a variational autoencoder of histories",
-    ),
+    "multivae": Entry(path="autoencoder.multivae:MultiVAE", summary="a variational autoencoder of histories"),
     "multidae": Entry(
-        path="recli.models.autoencoder.multivae:MultiVAE",
+        path="autoencoder.multivae:MultiVAE",
         summary="a denoising autoencoder of histories",
         preset={"variational": False, "latent_dimension": 64},
     ),
-    "rbm": Entry(
-        path="recli.models.autoencoder.rbm:RBM",
-        summary="a restricted Boltzmann machine of histories",
-    ),
-    "lightgcn": Entry(
-        path="recli.models.graph.lightgcn:LightGCN", summary="rows smoothed over the graph of users and items"
-    ),
+    "rbm": Entry(path="autoencoder.rbm:RBM", summary="a restricted Boltzmann machine of histories"),
+    "lightgcn": Entry(path="graph.lightgcn:LightGCN", summary="rows smoothed over the graph of users and items"),
     "bpr-torch": Entry(
-        path="recli.models.graph.lightgcn:LightGCN",
+        path="graph.lightgcn:LightGCN",
         summary="bpr as RecBole trains it: Adam on batches, no regularisation",
         preset={"n_layers": 0, "reg_weight": 0.0},
     ),
     "twotower": Entry(
-        path="recli.models.feature.twotower:TwoTower",
+        path="feature.twotower:TwoTower",
         summary="a network of a user's features, another of an item's, and the product of the two",
     ),
     "neumf": Entry(
-        path="recli.models.neural.neumf:NeuMF",
-        summary="the two together: neural matrix factorisation",
-        begins_with=("gmf", "mlp"),
+        path="neural.neumf:NeuMF", summary="the two together: neural matrix factorisation", begins_with=("gmf", "mlp")
     ),
-    "lr": Entry(path="recli.models.context.lr:LR", summary="logistic regression on the fields", task="ctr"),
-    "fm": Entry(
-        path="recli.models.context.fm:FM", summary="a factorisation machine: fields, and pairs of fields", task="ctr"
-    ),
-    "libfm": Entry(
-        path="recli.models.context.libfm:LibFM", summary="the same by alternating least squares", task="ctr"
-    ),
-    "deepfm": Entry(
-        path="recli.models.context.deepfm:DeepFM",
-        summary="a factorisation machine beside a perceptron",
-        task="ctr",
-    ),
+    "lr": Entry(path="context.lr:LR", summary="logistic regression on the fields", task="ctr"),
+    "fm": Entry(path="context.fm:FM", summary="a factorisation machine: fields, and pairs of fields", task="ctr"),
+    "libfm": Entry(path="context.libfm:LibFM", summary="the same by alternating least squares", task="ctr"),
+    "deepfm": Entry(path="context.deepfm:DeepFM", summary="a factorisation machine beside a perceptron", task="ctr"),
     "widedeep": Entry(
-        path="recli.models.context.widedeep:WideDeep",
-        summary="logistic regression beside a perceptron: wide & deep",
-        task="ctr",
+        path="context.widedeep:WideDeep", summary="logistic regression beside a perceptron: wide & deep", task="ctr"
     ),
-    "dcnv2": Entry(
-        path="recli.models.context.dcnv2:DCNV2",
-        summary="layers that cross the fields, and a perceptron",
-        task="ctr",
-    ),
+    "dcnv2": Entry(path="context.dcnv2:DCNV2", summary="layers that cross the fields, and a perceptron", task="ctr"),
     "xdeepfm": Entry(
-        path="recli.models.context.xdeepfm:XDeepFM",
+        path="context.xdeepfm:XDeepFM",
         summary="compressed interactions of ever higher order, beside a perceptron",
         task="ctr",
     ),
     "autoint": Entry(
-        path="recli.models.context.autoint:AutoInt",
-        summary="fields that attend to each other, beside a perceptron",
-        task="ctr",
+        path="context.autoint:AutoInt", summary="fields that attend to each other, beside a perceptron", task="ctr"
     ),
-    "nfm": Entry(
-        path="recli.models.context.nfm:NFM",
-        summary="a perceptron over the products of all pairs of fields",
-        task="ctr",
-    ),
-    "din": Entry(
-        path="recli.models.context.din:DIN",
-        summary="what of the history is like the item, and a perceptron",
-        task="ctr",
-    ),
-    "lightgbm": Entry(path="recli.models.context.lightgbm:LightGBM", summary="boosted trees on the fields", task="ctr"),
-    "markov": Entry(
-        path="recli.models.sequence.markov:Markov", summary="what came next after the last event", task="sequential"
-    ),
+    "nfm": Entry(path="context.nfm:NFM", summary="a perceptron over the products of all pairs of fields", task="ctr"),
+    "din": Entry(path="context.din:DIN", summary="what of the history is like the item, and a perceptron", task="ctr"),
+    "lightgbm": Entry(path="context.lightgbm:LightGBM", summary="boosted trees on the fields", task="ctr"),
+    "markov": Entry(path="sequence.markov:Markov", summary="what came next after the last event", task="sequential"),
     "sr": Entry(
-        path="recli.models.sequence.markov:Markov",
+        path="sequence.markov:Markov",
         summary="what came soon after the last event: sequential rules",
         preset={"steps": 10},
         task="sequential",
     ),
-    "sknn": Entry(
-        path="recli.models.sequence.sknn:SKNN", summary="items of the sessions that are most similar", task="sequential"
-    ),
+    "sknn": Entry(path="sequence.sknn:SKNN", summary="items of the sessions that are most similar", task="sequential"),
     "vsknn": Entry(
-        path="recli.models.sequence.sknn:SKNN",
+        path="sequence.sknn:SKNN",
         summary="the same, the last events counting most",
         preset={"similarity": "dot", "decay": True},
         task="sequential",
     ),
-    "sasrec": Entry(
-        path="recli.models.sequence.sasrec:SASRec",
-        summary="self-attention over the history",
-        task="sequential",
-    ),
+    "sasrec": Entry(path="sequence.sasrec:SASRec", summary="self-attention over the history", task="sequential"),
     "sasrec-bce": Entry(
-        path="recli.models.sequence.sasrec:SASRec",
+        path="sequence.sasrec:SASRec",
         summary="the same with the loss of its paper, one negative for each event",
         preset={"loss_type": "BCE"},
         task="sequential",
     ),
     "gsasrec": Entry(
-        path="recli.models.sequence.sasrec:SASRec",
+        path="sequence.sasrec:SASRec",
         summary="the same with 256 negatives, and scores set right for their number",
         preset={"loss_type": "BCE", "train_neg_sample_num": 256, "gbce_t": 0.75},
         task="sequential",
     ),
     "gru4rec": Entry(
-        path="recli.models.sequence.gru4rec:GRU4Rec",
-        summary="a recurrent network over the history",
-        task="sequential",
+        path="sequence.gru4rec:GRU4Rec", summary="a recurrent network over the history", task="sequential"
     ),
     "gru4rec-max": Entry(
-        path="recli.models.sequence.gru4rec:GRU4Rec",
+        path="sequence.gru4rec:GRU4Rec",
         summary="the same in parallel sessions, each against the others' next items and popular ones",
         preset={
             "loss_type": "BPR-max",
@@ -308,29 +236,19 @@ CATALOG: Final[Mapping[str, Entry]] = {
         task="sequential",
     ),
     "bert4rec": Entry(
-        path="recli.models.sequence.bert4rec:BERT4Rec",
+        path="sequence.bert4rec:BERT4Rec",
         summary="attention both ways over the history, learned from hidden items",
         task="sequential",
     ),
     "narm": Entry(
-        path="recli.models.sequence.narm:NARM",
-        summary="a recurrent network that looks back at its own states",
-        task="sequential",
+        path="sequence.narm:NARM", summary="a recurrent network that looks back at its own states", task="sequential"
     ),
-    "caser": Entry(
-        path="recli.models.sequence.caser:Caser",
-        summary="convolutions over the last events",
-        task="sequential",
-    ),
+    "caser": Entry(path="sequence.caser:Caser", summary="convolutions over the last events", task="sequential"),
     "srgnn": Entry(
-        path="recli.models.sequence.srgnn:SRGNN",
-        summary="the history as a graph of its items that pass messages",
-        task="sequential",
+        path="sequence.srgnn:SRGNN", summary="the history as a graph of its items that pass messages", task="sequential"
     ),
     "fpmc": Entry(
-        path="recli.models.sequence.fpmc:FPMC",
-        summary="matrix factorisation beside a factorised Markov chain",
-        task="sequential",
+        path="sequence.fpmc:FPMC", summary="matrix factorisation beside a factorised Markov chain", task="sequential"
     ),
 }
 
@@ -375,6 +293,7 @@ def resolve(name: str) -> Chosen:
     entry = find(name)
     where, _, word = entry.path.rpartition(":")
     if name.lower() in CATALOG:
+        where = f"{__package__}.{where}"
         cls = getattr(import_module(where), word)
         return Chosen(
             name=name.lower(),
