@@ -21,7 +21,7 @@ from recli.notices import say
 Function = TypeVar("Function", bound=Callable[..., Any])
 HERE = Path(__file__).parent
 C_ORDER, F_ORDER, ALIGNED_AND_WRITEABLE = 0x1, 0x2, 0x500  # as in numpy's flags
-CONSTANT = int | float | tuple | np.generic
+CONSTANT = (int, float, tuple, np.generic)
 _making = RLock()  # threads that share a kernel's rows all want it at once
 _say_once = cache(say)
 
@@ -98,16 +98,19 @@ def part(function: Function) -> Function:
 
 def _kind(value: Any) -> object:
     """What of an argument matters to the compiler: equal for two, and the same code does for both."""
-    if isinstance(value, np.ndarray):
+    kind = type(value)
+    if kind is np.ndarray:
         flags = value.flags.num
         return value.dtype, value.ndim, flags & C_ORDER or flags & F_ORDER, flags & ALIGNED_AND_WRITEABLE
-    if isinstance(value, tuple):
-        return type(value).__qualname__, *map(_kind, value)
-    if type(value) is int and value >= 1 << 63:
-        return "uint64"
-    if value is None or isinstance(value, int | float | np.generic):
-        return type(value).__name__
-    raise TypeError(f"a kernel takes arrays and numbers, not {type(value).__name__}")
+    if kind is int:
+        return kind if value < 1 << 63 else "uint64"
+    if value is None or issubclass(kind, float | bool | np.generic):
+        return kind
+    if issubclass(kind, np.ndarray):
+        return _kind(value.view(np.ndarray))
+    if issubclass(kind, tuple):
+        return kind.__qualname__, *map(_kind, value)
+    raise TypeError(f"a kernel takes arrays and numbers, not {kind.__name__}")
 
 
 def _digest(*parts: bytes) -> str:
