@@ -15,7 +15,7 @@ from recli.errors import Exit, RecliError, nearest
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A model: where its class is (``module:Class`` of this package), what it is in a line, its task, and parameters of its own.
+    """A model: where its class is (``module:Class`` here), what it is in a line, its task, and parameters of its own.
 
     ``begins_with`` are the models beside itself that it can start from, all of them together if need be.
     ``deterministic`` says when the same seed gives the same bytes, where that is not always.
