@@ -70,7 +70,8 @@ class Kernel:
     def _code(self, kinds: tuple[object, ...], arguments: tuple[Any, ...]) -> native.Code:
         """What was kept of it, or else is compiled."""
         path = Path(self.function.__code__.co_filename)
-        name = f"{path.stem}.{self.function.__qualname__}-{_digest(repr(kinds).encode())[:16]}.code"
+        which = _digest(native.target().encode(), repr(kinds).encode())[:16]  # processors may share a directory
+        name = f"{path.stem}.{self.function.__qualname__}-{which}.code"
         made = _made_from(self.function.__globals__)
         code = native.read(name, path.parent, made) if made else None
         if code is None:

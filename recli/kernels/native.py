@@ -62,8 +62,11 @@ def keep(name: str, beside: Path, made: str, code: Code) -> None:
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
             part = folder / f".{name}.{os.getpid()}"
-            part.write_bytes(json.dumps(header).encode() + b"\n" + code.object)
-            part.replace(folder / name)
+            try:
+                part.write_bytes(json.dumps(header).encode() + b"\n" + code.object)
+                part.replace(folder / name)
+            finally:
+                part.unlink(missing_ok=True)
             return
 
 
