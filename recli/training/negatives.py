@@ -21,10 +21,11 @@ ROUNDS = 100  # after so many, items nobody took are among what is drawn: who to
 class Negatives:
     """Draws items from those that a user has not in a csr matrix.
 
-    ``pairs`` (entries,) int64, ascending, are the entries as user * n_items + item. ``up_to`` (n_items,) float64 is the
-    running sum of the items' weights; None draws them uniformly.
+    ``pairs`` (entries,) int64, ascending, are the entries as user * n_items + item, those of user u from ``indptr[u]``
+    on. ``up_to`` (n_items,) float64 is the running sum of the items' weights; None draws them uniformly.
     """
 
+    indptr: Tensor
     pairs: Tensor
     n_items: int
     up_to: Tensor | None = None
@@ -37,7 +38,8 @@ class Negatives:
         2013, "Distributed representations of words and phrases" (NIPS), §2.2).
         """
         users, n_items = matrix.shape
-        row = torch.repeat_interleave(torch.arange(users), torch.from_numpy(matrix.indptr).long().diff())
+        indptr = torch.from_numpy(matrix.indptr).long()
+        row = torch.repeat_interleave(torch.arange(users), indptr.diff())
         pairs = row * n_items + torch.from_numpy(matrix.indices)
         up_to = None
         if how.neg_sampling == "popularity":
@@ -45,10 +47,12 @@ class Negatives:
             up_to = torch.where(counts > 0, counts**how.neg_exponent, 0).cumsum(0)
             # A GPU's float64 is slow and Apple's has none, but the sum of many weights needs it; it is looked up only.
             up_to = up_to.to(device) if device.type != "mps" else (up_to / up_to[-1]).float().to(device)
-        return cls(pairs=pairs.to(device), n_items=n_items, up_to=up_to)
+        return cls(indptr=indptr.to(device), pairs=pairs.to(device), n_items=n_items, up_to=up_to)
 
     def __call__(self, user: Tensor, number: int = 1) -> Tensor:
         """``number`` items for each of ``user`` (n,), int32 (n, number), the same one maybe twice."""
+        if self.up_to is None and user.device.type == "cpu":
+            return self._drawn(user, number)
         wanted = user.long().repeat_interleave(number)
         drawn = self._any(len(wanted), weighted=True)
         rejected = self._taken(wanted, drawn).nonzero().squeeze(1)
@@ -58,6 +62,18 @@ class Negatives:
             rejected = rejected[self._taken(wanted[rejected], drawn[rejected])]
             rounds += 1
         return drawn.view(-1, number)
+
+    def _drawn(self, user: Tensor, number: int) -> Tensor:
+        """The same by a kernel."""
+        from recli.kernels.negatives import draw
+        from recli.training.layers import seed
+        from recli.training.team import on_threads_of_torch
+
+        out = torch.empty(len(user), number, dtype=torch.int32)
+        arrays = user.int().numpy(), self.indptr.numpy(), self.pairs.numpy()
+        with on_threads_of_torch():
+            draw(*arrays, self.n_items, seed(), out.numpy())
+        return out
 
     def _any(self, number: int, *, weighted: bool) -> Tensor:
         """Items, whoever took them."""

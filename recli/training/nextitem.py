@@ -16,6 +16,7 @@ from recli.training import losses
 from recli.training.loop import train
 from recli.training.negatives import Negatives
 from recli.training.networks import Reader, weights_of
+from recli.training.picked import picked
 from recli.training.session import session
 from recli.training.softmax import full_softmax
 from recli.training.windows import Sequences, Window
@@ -81,22 +82,15 @@ def _beside_own(how: NextItem, data: Interactions, device: torch.device) -> Obje
         kept = some_left[user]
         if not kept.any():  # they took every item: there is nothing to tell them from
             return rows.sum() * 0
-        drawn = negatives(user[kept], number)
-        scores = _picked(rows[kept], items, bias, torch.cat([window.target[kept, None], drawn], 1))
+        target = window.target
+        if not kept.all():
+            user, rows, target = user[kept], rows[kept], target[kept]
+        scores = picked(rows, items, bias, torch.cat([target[:, None], negatives(user, number)], 1))
         if how.loss_type == "BPR":
             return losses.bpr(scores[:, 0], scores[:, 1:])
         return losses.gbce(scores[:, 0], scores[:, 1:], beta)
 
     return objective
-
-
-def _picked(rows: Tensor, items: Tensor, bias: Tensor | None, codes: Tensor) -> Tensor:
-    """The scores of some items for each row (n, number); of many of few items, all are made and some are kept."""
-    if codes.shape[1] * 16 > len(items):
-        scores = rows @ items.T
-        return (scores if bias is None else scores + bias).gather(1, codes.long())
-    scores = torch.einsum("nw,nkw->nk", rows, F.embedding(codes, items))
-    return scores if bias is None else scores + bias[codes.long()]
 
 
 def _beside_shared(how: NextItem, data: Interactions, device: torch.device) -> Objective:

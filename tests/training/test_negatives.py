@@ -23,10 +23,11 @@ def negatives(**how: Any) -> Negatives:
 
 
 @pytest.mark.parametrize("how", [{}, {"neg_sampling": "popularity", "neg_exponent": 0.5}])
-def test_a_negative_was_never_taken(how: dict[str, Any]) -> None:
+@pytest.mark.parametrize("number", [1, 3])  # looked up, or noted down
+def test_a_negative_was_never_taken(how: dict[str, Any], number: int) -> None:
     user = torch.arange(4, dtype=torch.int32).repeat(500)
-    drawn = negatives(**how)(user, 3)
-    assert drawn.shape == (2000, 3)
+    drawn = negatives(**how)(user, number)
+    assert drawn.shape == (2000, number)
     assert not TAKEN[user.numpy()[:, None], drawn.numpy()].any()
 
 
@@ -39,6 +40,28 @@ def test_negatives_are_drawn_by_popularity(exponent: float) -> None:
     counts = np.bincount(drawn.ravel(), minlength=6)[free]
     assert counts.sum() == 20_000
     assert chisquare(counts, 20_000 * weight[free] / weight.sum()).pvalue > 1e-3
+
+
+def test_negatives_are_drawn_evenly_of_many_items_and_alike_by_any_number_of_threads() -> None:
+    rng = np.random.default_rng(5)
+    taken = rng.random((30, 2000)) < 0.3
+    drawing, user = Negatives.of(csr_matrix(taken.astype(np.float32)), Sampled(), CPU), torch.arange(30).repeat(200)
+    made, before = [], torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            torch.manual_seed(9)
+            made.append([drawing(user, number).numpy() for number in (1, 5, 300)])
+    finally:
+        torch.set_num_threads(before)
+    for one, two in zip(*made, strict=True):
+        np.testing.assert_array_equal(one, two)
+        assert not taken[user.numpy()[:, None], one].any()
+    counts = np.bincount(made[0][2].ravel(), minlength=2000)
+    share = (~taken / (~taken).sum(1, keepdims=True)).sum(0)
+    assert chisquare(counts, counts.sum() * share / share.sum()).pvalue > 1e-3
+    again = drawing(user[:9], 5)
+    assert not torch.equal(again, drawing(user[:9], 5))
 
 
 def test_who_took_all_that_anybody_did_gets_what_nobody_took() -> None:
