@@ -27,6 +27,10 @@ class SASRec(Attending):
 
     Deviations, RecBole's: a softmax over all items in place of the paper's loss, and the encoder of BERT, with norms
     after the sums; ``prenorm`` has them before, as the paper does for attention, with one more at the end.
+
+    On small data, as MovieLens-100K's, gSASRec stays below `markov`: beside so many negatives it learns for tens of
+    epochs no more than how popular items are, and validation stops it there. With ``prenorm``, a dropout of 0.2 and
+    --patience 60 it leaves that after 25.
     """
 
     prenorm: bool = param(False, "norms before attention and perceptron, and at the end; else after each")
