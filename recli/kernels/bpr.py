@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recli.kernels import fixed, kernel, part, spread, strata
+from recli.kernels.splitmix import STEP, stirred
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     Fixed = NDArray[np.void]
 
 TRIES = 32  # to draw an item that the user does not have, before the pair is passed over
-STEP = np.uint64(0x9E3779B97F4A7C15)  # splitmix64 (Steele, Lea & Flood 2014): a counter, and a mix of its bits
 
 
 def epoch(
@@ -106,8 +106,7 @@ def _width(fixed: Fixed) -> int:
 @part
 def _draw(n: int, own: Floats, other: Ints, state: np.uint64) -> np.int64:
     """A number from 0 to n - 1 for each state: by the table, where there is one."""
-    z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = stirred(state)
     place = np.int64(((z >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
     if len(own) > 0 and np.float32(z & np.uint64(0xFFFFFF)) * np.float32(2**-24) >= own[place]:
         return np.int64(other[place])

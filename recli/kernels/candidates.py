@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from recli.kernels import kernel, part, spread
+from recli.kernels.splitmix import mixed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,16 +89,8 @@ def _bounds(weight: Doubles, n: int) -> tuple[Doubles, Limits]:
 
 
 @part
-def _mix(z: np.uint64) -> np.uint64:
-    """The output step of splitmix64 (Steele, Lea & Flood 2014), one to one."""
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-@part
 def _within(state: np.uint64, other: np.uint64, limit: np.uint32) -> bool:
-    return bool(np.uint32(_mix(state ^ other) >> np.uint64(32)) <= limit)
+    return bool(np.uint32(mixed(state ^ other) >> np.uint64(32)) <= limit)
 
 
 @part
@@ -168,7 +161,7 @@ def _weigh(items: Items, states: Digests, state: np.uint64, barred: Ints, q: int
     for place in found:
         if barred[items.codes[place]] != q:
             found[count] = place
-            v = np.float64(_mix(state ^ states[place]) >> np.uint64(11)) * 2.0**-53
+            v = np.float64(mixed(state ^ states[place]) >> np.uint64(11)) * 2.0**-53
             keys[count] = -np.log1p(-v) / items.weights[place]
             count += 1
     return count
@@ -190,14 +183,14 @@ def _sample(
     codes, digests = items.codes, items.digests
     states, keys, found, order = np.empty_like(digests), np.empty(len(codes)), np.empty_like(codes), codes.copy()
     for place in range(len(codes)):
-        states[place] = _mix(digests[place] ^ masks[1])
+        states[place] = mixed(digests[place] ^ masks[1])
     barred = np.full(items.n_items, stop, np.int32)  # by which query last; by one that never comes: of weight 0
     barred[codes] = -1
     for q in range(start, stop):
         n = min(drawn.shape[1], len(codes) - _bar(excluded[indptr[q] : indptr[q + 1]], barred, q))
         if n == 0:
             continue
-        state, count, last = _mix(user[q] ^ masks[0]), 0, 0
+        state, count, last = mixed(user[q] ^ masks[0]), 0, 0
         for level in range(len(bounds)):
             count = _find(state, states, limits[level], found)
             count = _weigh(items, states, state, barred, q, found[:count], keys)

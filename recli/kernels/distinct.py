@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recli.kernels import kernel, part
+from recli.kernels.splitmix import STEP, mixed
 from recli.kernels.vector import touch
 
 if TYPE_CHECKING:
@@ -55,10 +56,7 @@ def load() -> None:
 @part
 def _slot(low: np.uint64, high: np.uint64) -> np.uint64:
     """Where the search for a text begins, in its lowest bits: the finisher of splitmix64."""
-    z = low ^ (high * np.uint64(0x9E3779B97F4A7C15))
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+    return mixed(low ^ (high * STEP))
 
 
 @kernel

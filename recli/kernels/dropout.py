@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from recli.kernels import kernel, part, spread
+from recli.kernels.splitmix import STEP, mixed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 1 << 12  # numbers whose lots lie in the first cache
 WORTH: Final = 1 << 20  # numbers that take longer than to hand half of them to another thread
-STEP, FIRST, SECOND = (np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
-THIRTY, TWENTY_SEVEN, THIRTY_ONE = np.uint64(30), np.uint64(27), np.uint64(31)
 
 
 def drop(x: Floats, out: Floats, seed: int, dropped: int) -> None:
@@ -34,12 +33,9 @@ def drop(x: Floats, out: Floats, seed: int, dropped: int) -> None:
 
 @part
 def lots(words: Words, seed: np.uint64, first: int) -> None:
-    """The outputs of splitmix64 from the ``first`` on (Steele, Lea & Flood 2014, OOPSLA), four lots each."""
+    """The outputs of splitmix64 from the ``first`` on, four lots each."""
     for at in range(len(words)):
-        z = seed + np.uint64(first + at) * STEP
-        z = (z ^ (z >> THIRTY)) * FIRST
-        z = (z ^ (z >> TWENTY_SEVEN)) * SECOND
-        words[at] = z ^ (z >> THIRTY_ONE)
+        words[at] = mixed(seed + np.uint64(first + at) * STEP)
 
 
 @kernel

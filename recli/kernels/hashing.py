@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recli.kernels import kernel, spread
+from recli.kernels.splitmix import STEP, mixed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +27,4 @@ def _stir(key: Hashes, numbers: Hashes, places: Ints, start: int, stop: int) -> 
     """The next output of splitmix64 from each key."""
     for row in range(start, stop):
         z = key[row] ^ (numbers[places[row]] if len(places) > 0 else numbers[row])
-        z += np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        key[row] = z ^ (z >> np.uint64(31))
+        key[row] = mixed(z + STEP)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from recli.kernels import aligned, fixed, kernel, part
+from recli.kernels.splitmix import STEP, below
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int32]
     Longs = NDArray[np.int64]
     Fixed = NDArray[np.void]
-
-STEP = np.uint64(0x9E3779B97F4A7C15)  # splitmix64 (Steele, Lea & Flood 2014): a counter, and a mix of its bits
 
 
 class How(NamedTuple):
@@ -72,14 +71,6 @@ def epoch(
 def _width(fixed: Fixed) -> int:
     """Known to the compiler, and with it the length of the loops over a row."""
     return len(fixed[0].row)
-
-
-@part
-def _below(bound: int, state: np.uint64) -> np.int64:
-    """A number from 0 to bound - 1 for each state."""
-    z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.int64(((z >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32))
 
 
 @part
@@ -167,7 +158,7 @@ def _epoch(
         score = _gather(item, i, y, fixed) + _dot(x, y, fixed)
         for draw in range(max(len(losses), 1)):
             state += STEP
-            j = items[_below(len(items), state)]
+            j = items[below(len(items), state)]
             if _has(indptr, codes, u, j):
                 continue
             other = _gather(item, j, z, fixed) + _dot(x, z, fixed)

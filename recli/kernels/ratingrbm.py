@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from recli.kernels import kernel, part, spread
+from recli.kernels.splitmix import STEP, mixed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Ints = NDArray[np.int32]
     Longs = NDArray[np.int64]
-
-STEP = np.uint64(0x9E3779B97F4A7C15)  # splitmix64 (Steele, Lea & Flood 2014): a counter, and a mix of its bits
 
 
 class Machine(NamedTuple):
@@ -108,9 +107,7 @@ def _activate(items: Ints, levels: Ints, weights: Floats, bias: Floats, out: Flo
 @part
 def _uniform(state: np.uint64) -> np.float32:
     """A number from 0 on and below 1 for each state."""
-    z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.float32((z ^ (z >> np.uint64(31))) >> np.uint64(40)) * np.float32(2.0**-24)
+    return np.float32(mixed(state) >> np.uint64(40)) * np.float32(2.0**-24)
 
 
 @part

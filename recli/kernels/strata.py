@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recli.kernels import kernel, part, spread
+from recli.kernels import kernel, spread
+from recli.kernels.splitmix import STEP, below
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 BLOCKS = 8  # of users and of items; as many threads can work, and the result does not depend on how many do
 LEAST = 32  # items in a block, so that there are some to compare with
-STEP = np.uint64(0x9E3779B97F4A7C15)  # splitmix64 (Steele, Lea & Flood 2014): a counter, and a mix of its bits
 
 
 def user_blocks(events: csr_matrix) -> Longs:
@@ -73,14 +73,6 @@ def epoch(events: csr_matrix, bounds: Longs, dealt: Ints, seed: int, meet: Meet)
     return float(result.sum())
 
 
-@part
-def _below(bound: int, state: np.uint64) -> np.int64:
-    """A number from 0 to bound - 1 for each state."""
-    z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.int64(((z >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32))
-
-
 @kernel
 def _sort(
     indptr: Longs, codes: Ints, place_of: Ints, users: Longs, size: int, state: np.uint64, pairs: Ints, starts: Longs
@@ -98,7 +90,7 @@ def _sort(
     free = starts.copy()
     for last in range(len(users) - 1, -1, -1):
         state += STEP
-        other = _below(last + 1, state)
+        other = below(last + 1, state)
         u, users[other] = users[other], users[last]
         for at in range(indptr[u], indptr[u + 1]):
             place = place_of[codes[at]]
