@@ -24,7 +24,7 @@ class State:
 
     ``losses`` are those of the epoch's steps; ``began`` is the state of chance before its first batch was drawn.
     ``best`` is the best validation value, of the epoch ``best_epoch`` counted from 1, with the network's numbers then;
-    ``misses`` counts the values since.
+    ``misses`` counts the values since, ``failures`` all that were no improvement.
     """
 
     network: nn.Module
@@ -35,6 +35,7 @@ class State:
     best: float | None = None
     best_epoch: int = 0
     misses: int = 0
+    failures: int = 0
     losses: list[Tensor] = field(default_factory=list)
     began: dict[str, Tensor] = field(default_factory=dict)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
@@ -52,7 +53,7 @@ class State:
             for place, values in optimizer.state_dict()["state"].items():
                 arrays |= {f"optimizer.{number}.{place}.{name}": _array(value) for name, value in values.items()}
         arrays["losses"] = np.array([float(loss) for loss in self.losses], np.float32)
-        names = ("epoch", "step", "best", "best_epoch", "misses")
+        names = ("epoch", "step", "best", "best_epoch", "misses", "failures")
         return arrays, {name: getattr(self, name) for name in names}
 
     def unpack(self, arrays: Arrays, meta: Mapping[str, Any]) -> None:

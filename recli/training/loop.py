@@ -73,7 +73,14 @@ def train(
 
 
 def _begin(how: Trained, run: Run, network: nn.Module) -> State:
-    """The state to start from: a new one, or that of the checkpoint."""
+    """The state to start from: a new one, or that of the checkpoint.
+
+    Raises:
+        RecliError: the learning rate goes by validation, and there is none (exit 2).
+    """
+    if how.scheduler == "plateau" and not run.validate:
+        hint = "leave the valid part in, or take another scheduler"
+        raise RecliError(Exit.USAGE, "scheduler=plateau goes by validation, and there is none", hint=hint)
     device = next(network.parameters()).device
     state = State(network=network, optimizers=optimizers(how, network), device=device)
     found = run.checkpoint.load() if run.checkpoint else None
@@ -112,7 +119,7 @@ def _step(how: Trained, state: State, loss: Callable[..., Tensor], batch: tuple[
 
 
 def _set_rate(how: Trained, state: State) -> float:
-    speed = rate(how, state.epoch)
+    speed = rate(how, state.epoch, state.failures)
     for optimizer in state.optimizers:
         for group in optimizer.param_groups:
             group["lr"] = speed
@@ -139,6 +146,7 @@ def _judge(state: State, value: float) -> None:
         state.best_weights = {name: tensor.detach().clone() for name, tensor in state.network.state_dict().items()}
     else:
         state.misses += 1
+        state.failures += 1
 
 
 def _line(values: dict[str, float], state: State, begun: float, epochs: int, first: int) -> str:

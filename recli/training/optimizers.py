@@ -78,12 +78,12 @@ def _optimizer(how: Trained, parameters: list[nn.Parameter]) -> torch.optim.Opti
     return made
 
 
-def rate(how: Trained, epoch: int) -> float:
-    """The learning rate of an epoch, counted from 0.
+def rate(how: Trained, epoch: int, failures: int = 0) -> float:
+    """The learning rate of an epoch, counted from 0, after so many validations that were no improvement.
 
     After the warm-up, in which it rises in equal steps, it stays (constant), falls in equal steps or along half a
     cosine so that it would be 0 after the last epoch (linear, cosine; Loshchilov & Hutter 2017, eq. 5), or is
-    multiplied by ``decay_rate`` every epoch (exponential) or every ``decay_epochs`` (step).
+    multiplied by ``decay_rate`` every epoch (exponential), every ``decay_epochs`` (step) or at each failure (plateau).
     """
     if epoch < how.warmup_epochs:
         return how.learning_rate * (epoch + 1) / how.warmup_epochs
@@ -94,5 +94,6 @@ def rate(how: Trained, epoch: int) -> float:
         "cosine": (1 + cos(pi * past / rest)) / 2,
         "exponential": how.decay_rate**past,
         "step": how.decay_rate ** (past // how.decay_epochs),
+        "plateau": how.decay_rate**failures,
     }
     return how.learning_rate * factor[how.scheduler]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from recli.training.context import Contextual
 
 LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
-SCHEDULERS = ("constant", "step", "exponential", "linear", "cosine")
+SCHEDULERS = ("constant", "step", "exponential", "linear", "cosine", "plateau")
 LOSSES = ("bpr", "bce", "softmax", "sampled_softmax", "in_batch", "margin", "cosine")
 
 
@@ -32,7 +32,7 @@ class Trained:
     scheduler: str = param("constant", "how the learning rate changes with the epochs", one_of=SCHEDULERS)
     warmup_epochs: int = param(0, "epochs in which the learning rate rises to its value", least=0)
     decay_epochs: int = param(10, "step: epochs from one change to the next", least=1)
-    decay_rate: float = param(0.1, "step, exponential: what the learning rate is multiplied by", above=0)
+    decay_rate: float = param(0.1, "step, exponential, plateau: what the learning rate is multiplied by", above=0)
     enable_amp: bool = param(False, "compute in bfloat16 where that is safe")
 
 

@@ -182,9 +182,14 @@ def autoint(w: Any, rows: Array, meta: Any, past: Any) -> Array:
         made = np.empty_like(own)
         for head in range(heads):
             of = slice(head * size // heads, (head + 1) * size // heads)
-            shares = softmax(np.einsum("nid,njd->nij", query[..., of], key[..., of]))
+            scale = (size / heads) ** -0.5 if meta["scaled"] else 1
+            shares = softmax(scale * np.einsum("nid,njd->nij", query[..., of], key[..., of]))
             made[..., of] = np.einsum("nij,njd->nid", shares, value[..., of])
-        x = relu(made + own)
+        x = made + own
+        if meta["layer_norm"]:
+            x = (x - x.mean(2, keepdims=True)) / np.sqrt(x.var(2, keepdims=True) + 1e-5)
+            x = x * w[f"norms.{depth}.weight"] + w[f"norms.{depth}.bias"]
+        x = relu(x)
     return widedeep(w, rows, meta, past) + dense(w, "last", x.reshape(len(x), -1))[:, 0]
 
 
@@ -212,6 +217,7 @@ CASES: list[tuple[str, dict[str, Any], Callable[[Any, Array, Any, Any], Array]]]
     ("xdeepfm", {"embedding_size": 3, "mlp_hidden_size": [7], "cin_layer_size": [6, 4, 5]}, xdeepfm),
     ("xdeepfm", {"embedding_size": 3, "mlp_hidden_size": [7], "cin_layer_size": [6, 5], "direct": True}, xdeepfm),
     ("autoint", {"mlp_hidden_size": [7], "n_layers": 2}, autoint),
+    ("autoint", {"mlp_hidden_size": [7], "n_layers": 2, "scaled": True, "layer_norm": True}, autoint),
     ("din", {"embedding_size": 3, "mlp_hidden_size": [7], "att_hidden_size": [5]}, din),
 ]
 

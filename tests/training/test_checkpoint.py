@@ -55,7 +55,8 @@ def test_going_on_equals_never_stopping(learner: str, stop: int) -> None:
 
 
 def test_with_more_patience_it_goes_on_from_where_it_had_lost_it() -> None:
-    model = configure(catalog.resolve("neumf").cls, {"epochs": 7, "train_batch_size": 100})
+    how = {"epochs": 7, "train_batch_size": 100, "scheduler": "plateau"}  # whose rate goes by all that got worse
+    model = configure(catalog.resolve("neumf").cls, how)
 
     def worse_and_worse(scorer: Any) -> float:
         return -validate(scorer)

@@ -112,6 +112,21 @@ def test_rates(scheduler: str, expected: list[float]) -> None:
     assert [rate(how, epoch) for epoch in range(6)] == pytest.approx(expected)
 
 
+def test_on_a_plateau_the_rate_falls_at_every_validation_that_is_no_improvement() -> None:
+    log: list[tuple[int, Mapping[str, float]]] = []
+    given = values(3, 3, 4, 1, 5, 2, 2)
+    run = Run(validate=given, patience=2, eval_every=2, log=lambda epoch, told: log.append((epoch, told)))
+    fit(run, epochs=14, scheduler="plateau", decay_rate=0.5)
+    rates = [told["learning_rate"] for _, told in log]
+    assert rates == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.125, 0.125]
+
+
+def test_a_plateau_without_validation_is_refused() -> None:
+    with pytest.raises(RecliError, match="scheduler=plateau goes by validation") as caught:
+        fit(Run(), epochs=2, scheduler="plateau")
+    assert caught.value.code == Exit.USAGE
+
+
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_every_learner_makes_a_loss_smaller(learner: str) -> None:
     torch.manual_seed(1)

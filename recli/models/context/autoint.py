@@ -27,12 +27,16 @@ class AutoInt(Context):
     to that width, is added before the ReLU (eq. 8). A last layer reads all fields (eq. 9); beside it stand a perceptron
     (AutoInt+, §5.4; none with ``mlp_hidden_size`` of []) and a weight for each value, as in RecBole.
 
-    ``dropout_probs`` are those of the attention, of the perceptron and of the fields' rows.
+    ``dropout_probs`` are those of the attention, of the perceptron and of the fields' rows. FuxiCTR's two additions are
+    ``scaled``, which divides a head's likenesses by the root of its width (Vaswani et al. 2017, eq. 1), and
+    ``layer_norm``, a norm before the ReLU.
     """
 
     attention_size: int = param(16, "numbers in the row of a field once it has attended", least=1)
     n_layers: int = param(3, "layers of attention", least=1)
     num_heads: int = param(2, "parts that a layer attends with", least=1)
+    scaled: bool = param(False, "divide what fields are alike by the root of a head's width")
+    layer_norm: bool = param(False, "bring a field that has attended to a mean of 0 and a deviation of 1")
     dropout_probs: tuple[float, ...] = param((0.2, 0.2, 0.2), "shares that are left out in a step", least=0, below=1)
     mlp_hidden_size: tuple[int, ...] = param((128, 128), "widths of the perceptron's layers", least=1)
     batch_norm: bool = param(False, "bring what a layer of the perceptron makes to the same mean and deviation")
@@ -57,6 +61,8 @@ def build(
     dropout_probs: Sequence[float],
     mlp_hidden_size: Sequence[int],
     batch_norm: bool,
+    scaled: bool = False,  # older models do not say
+    layer_norm: bool = False,
 ) -> nn.Module:
     """The weights, the rows and the layers of both kinds."""
     from torch import nn
@@ -70,7 +76,8 @@ def build(
     # The query, the key, the value and what the field was, in one matrix.
     widths = [embedding_size, *[attention_size] * (n_layers - 1)]
     network["attention"] = nn.ModuleList(xavier(nn.Linear(width, 4 * attention_size, bias=False)) for width in widths)
-    network.heads = num_heads
+    network["norms"] = nn.ModuleList(nn.LayerNorm(attention_size) for _ in widths if layer_norm)
+    network.heads, network.scale = num_heads, (attention_size / num_heads) ** -0.5 if scaled else 1.0
     network["last"] = xavier(nn.Linear(len(slots) * attention_size, 1))
     if mlp_hidden_size:
         widths = [len(slots) * embedding_size, *mlp_hidden_size]
@@ -82,15 +89,16 @@ def scores(network: Any, rows: Tensor) -> Tensor:
     """The three parts (n,)."""
     rows, first = network["table"].parts(rows)
     x = rows = network["drop"](rows)
-    for layer in network["attention"]:
+    for place, layer in enumerate(network["attention"]):
         x = _attended(network, layer, x)
+        x = (network["norms"][place](x) if network["norms"] else x).relu()
     score = first + network["last"](x.flatten(1)).squeeze(1)
     return score + network["layers"](rows.flatten(1)) if "layers" in network else score
 
 
 def _attended(network: Any, layer: Any, x: Tensor) -> Tensor:
-    """A layer of attention over fields (n, fields, width)."""
+    """A layer of attention over fields (n, fields, width), before the ReLU."""
     query, key, value, own = layer(x).chunk(4, 2)
     query, key, value = (part.unflatten(2, (network.heads, -1)).transpose(1, 2) for part in (query, key, value))
-    shares = network["drop_attention"]((query @ key.transpose(2, 3)).softmax(3))
-    return ((shares @ value).transpose(1, 2).flatten(2) + own).relu()
+    shares = network["drop_attention"]((network.scale * query @ key.transpose(2, 3)).softmax(3))
+    return (shares @ value).transpose(1, 2).flatten(2) + own
