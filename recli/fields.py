@@ -12,6 +12,7 @@ import polars as pl
 
 from recli.artifact.ids import pack_ids, unpack_ids
 from recli.errors import Exit, RecliError, nearest
+from recli.kernels.fields import by_rows
 from recli.schema import KEYS
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def coding_of(
 
 def of_words(values: pl.Series, of: Ints, missing: int) -> Ints:
     """What stands ``of`` (words,) each of an Enum's words, for its values (n,)."""
-    rows: Ints = np.append(of, np.int32(missing))[values.to_physical().cast(pl.Int64).fill_null(-1).to_numpy()]
+    rows: Ints = pl.Series(of, dtype=pl.Int32).gather(values.to_physical()).fill_null(missing).to_numpy()
     return rows
 
 
@@ -264,7 +265,9 @@ class Encoder:
 
     def encode(self, role: str, table: pl.DataFrame | None, n: int, own: Ints | None = None) -> Coded:
         """The fields of n rows; a column that is not there is missing everywhere. ``own`` are the ids' rows."""
-        first, codes, values = 0, [np.empty((n, 0), np.int32)], list[Any]()
+        first, at, counted = 0, 0, False
+        slots = sum(one.slots for one in self.of(role))
+        codes, values = np.empty((slots, n), np.int32), np.ones((slots, n), np.float32)
         for one in self.fields:
             if one.role == role:
                 if one.how == "id":
@@ -274,16 +277,13 @@ class Encoder:
                                       pl.Series([], dtype=_dtype(one)))  # fmt: skip
                 else:
                     made = one.encode(table[one.name])
-                codes.append(made[0] + np.int32(first))
-                values.append(made[1])
+                of = slice(at, at + one.slots)
+                np.add(made[0].T, np.int32(first), out=codes[of])
+                if made[1] is not None:
+                    values[of], counted = made[1].T, True
+                at += one.slots
             first += one.size
-        counted = any(value is not None for value in values)
-        parts = [np.ones(code.shape, np.float32) if value is None else value
-                 for code, value in zip(codes[1:], values, strict=True)]  # fmt: skip
-        return Coded(
-            codes=np.ascontiguousarray(np.concatenate(codes, axis=1)),
-            values=np.concatenate(parts, axis=1) if counted else None,
-        )
+        return Coded(codes=by_rows(codes), values=by_rows(values) if counted else None)
 
     def check(self, role: str, coded: Coded, n: int) -> None:
         """Whether these can be the fields of n rows.

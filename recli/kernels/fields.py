@@ -1,12 +1,13 @@
-"""The rows of fields: from a table they share, each field's the sum of its slots' rows; and the way back."""
+"""The rows of fields: from a table they share, each the sum of its slots' rows; their products; and the way back."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recli.kernels import fixed, kernel, spread
+from recli.kernels.vector import each, head, joined, load, plus, store, tail, times, zeros
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,49 +17,93 @@ if TYPE_CHECKING:
     Longs = NDArray[np.int64]
 
 
-def gather(table: Floats, codes: Ints, values: Floats | None, bounds: Longs, out: Floats) -> None:
-    """Put the rows of each field into ``out`` (n, fields, width).
+def gather(table: Floats, codes: Ints, values: Floats | None, bounds: Longs, out: Floats, last: Floats) -> None:
+    """Put the rows of each field into ``out`` (n, fields, width), and what follows them in the table into ``last``.
 
-    ``codes`` (n, slots) are rows of the table (rows, width), each counting as its ``values`` say, or 1; the slots of
-    field f are those from ``bounds[f]`` to ``bounds[f + 1]``.
+    ``codes`` (n, slots) are rows of the table, each counting as its ``values`` say, or 1; the slots of field f are
+    those from ``bounds[f]`` to ``bounds[f + 1]``. The table has ``width`` columns, and ``last`` (n, 0); or one column
+    more, and ``last`` (n, fields).
     """
     assert table.flags.c_contiguous and codes.flags.c_contiguous and out.flags.c_contiguous
-    width = fixed(table.shape[1])
+    out, last = _shaped(table, out, last, len(bounds) - 1)
+    given = (bounds, out, last, fixed(table.shape[1]), fixed(out.shape[1]))
     if values is None:
-        spread(lambda start, stop: _gather(table, codes, bounds, out, width, start, stop), len(out))
+        spread(lambda start, stop: _gather(table, codes, *given, start, stop), len(codes))
     else:
-        spread(lambda start, stop: _gather_times(table, codes, values, bounds, out, width, start, stop), len(out))
+        spread(lambda start, stop: _gather_times(table, codes, values, *given, start, stop), len(codes))
 
 
-def scatter(gradient: Floats, codes: Ints, values: Floats | None, bounds: Longs, table: Floats) -> None:
-    """Add to the ``table`` what `gather` took from it: ``gradient`` is (n, fields, width).
+def scatter(gradient: Floats, last: Floats, codes: Ints, values: Floats | None, bounds: Longs, table: Floats) -> None:
+    """Add to the ``table`` what `gather` took from it: ``gradient`` is (n, fields, width), ``last`` as it is there.
 
     No two fields share a row of the table, so threads take fields.
     """
     assert table.flags.c_contiguous and codes.flags.c_contiguous and gradient.flags.c_contiguous
-    width = fixed(table.shape[1])
     fields = len(bounds) - 1
+    gradient, last = _shaped(table, gradient, last, fields)
+    given = (bounds, table, fixed(gradient.shape[1]), fixed(table.shape[1]))
     if values is None:
-        spread(lambda start, stop: _scatter(gradient, codes, bounds, table, width, start, stop), fields)
+        spread(lambda start, stop: _scatter(gradient, last, codes, *given, start, stop), fields)
     else:
-        spread(lambda start, stop: _scatter_times(gradient, codes, values, bounds, table, width, start, stop), fields)
+        spread(lambda start, stop: _scatter_times(gradient, last, codes, values, *given, start, stop), fields)
+
+
+def _shaped(table: Floats, rows: Floats, last: Floats, fields: int) -> tuple[Floats, Floats]:
+    """The rows of all fields (n * fields, width), and what follows them; where they are that alone, it is the rows."""
+    n, more = len(rows), table.shape[1] - rows.shape[2]
+    assert rows.shape[1] == fields and last.shape == (n, fields * more)
+    if rows.shape[2] == 0:
+        return last.reshape(n * fields, 1), last[:, :0]
+    return rows.reshape(n * fields, rows.shape[2]), last
+
+
+def pairwise(rows: Floats, out: Floats) -> None:
+    """Put the sum over all pairs of fields of their rows' products into ``out`` (n, width), number by number.
+
+    ``rows`` are (n, fields, width); Rendle 2010, "Factorization machines" (ICDM), lemma 3.1.
+    """
+    assert rows.flags.c_contiguous and out.flags.c_contiguous
+    n, fields, width = rows.shape
+    given = rows.reshape(n * fields, width), out, fields, fixed(width)
+    spread(lambda start, stop: _pairwise(*given, start, stop), n)
+
+
+def pairwise_slope(rows: Floats, gradient: Floats, out: Floats) -> None:
+    """The way back of `pairwise`: what ``gradient`` (n, width) is of the rows into ``out``, (n, fields, width) both."""
+    assert rows.flags.c_contiguous and gradient.flags.c_contiguous and out.flags.c_contiguous
+    n, fields, width = rows.shape
+    given = rows.reshape(n * fields, width), gradient, out.reshape(n * fields, width), fields, fixed(width)
+    spread(lambda start, stop: _pairwise_slope(*given, start, stop), n)
+
+
+def by_rows(columns: Ints | Floats) -> Any:
+    """A C-contiguous copy (n, columns) of columns (columns, n), block by block: numpy goes from line to line."""
+    out = np.empty(columns.shape[::-1], columns.dtype)
+    _by_rows(np.ascontiguousarray(columns), out)
+    return out
 
 
 @kernel
 def _gather(
-    table: Floats, codes: Ints, bounds: Longs, out: Floats, fixed: NDArray[np.void], start: int, stop: int
+    table: Floats,
+    codes: Ints,
+    bounds: Longs,
+    out: Floats,
+    last: Floats,
+    whole: NDArray[np.void],
+    own: NDArray[np.void],
+    start: int,
+    stop: int,
 ) -> None:
-    width = len(fixed[0].row)
+    fields, more = len(bounds) - 1, last.shape[1] > 0
     for n in range(start, stop):
-        for f in range(len(bounds) - 1):
-            row = out[n, f]
-            first = table[codes[n, bounds[f]]]
-            for j in range(width):
-                row[j] = first[j]
+        for f in range(fields):
+            row = load(table, codes[n, bounds[f]], whole)
             for slot in range(bounds[f] + 1, bounds[f + 1]):
-                other = table[codes[n, slot]]
-                for j in range(width):
-                    row[j] += other[j]
+                row = plus(row, np.float32(1), load(table, codes[n, slot], whole))
+            store(out, n * fields + f, head(row, own))
+            if more:
+                last[n, f] = tail(row, own)
 
 
 @kernel
@@ -68,56 +113,98 @@ def _gather_times(
     values: Floats,
     bounds: Longs,
     out: Floats,
-    fixed: NDArray[np.void],
+    last: Floats,
+    whole: NDArray[np.void],
+    own: NDArray[np.void],
     start: int,
     stop: int,
 ) -> None:
-    width = len(fixed[0].row)
+    fields, more = len(bounds) - 1, last.shape[1] > 0
     for n in range(start, stop):
-        for f in range(len(bounds) - 1):
-            row = out[n, f]
-            for j in range(width):
-                row[j] = 0
-            for slot in range(bounds[f], bounds[f + 1]):
-                value = values[n, slot]
-                if value != 0:
-                    other = table[codes[n, slot]]
-                    for j in range(width):
-                        row[j] += value * other[j]
+        for f in range(fields):
+            first = bounds[f]
+            row = times(values[n, first], load(table, codes[n, first], whole))
+            for slot in range(first + 1, bounds[f + 1]):
+                if values[n, slot] != 0:
+                    row = plus(row, values[n, slot], load(table, codes[n, slot], whole))
+            store(out, n * fields + f, head(row, own))
+            if more:
+                last[n, f] = tail(row, own)
 
 
 @kernel
 def _scatter(
-    gradient: Floats, codes: Ints, bounds: Longs, table: Floats, fixed: NDArray[np.void], start: int, stop: int
+    gradient: Floats,
+    last: Floats,
+    codes: Ints,
+    bounds: Longs,
+    table: Floats,
+    own: NDArray[np.void],
+    whole: NDArray[np.void],
+    start: int,
+    stop: int,
 ) -> None:
-    width = len(fixed[0].row)
+    fields, more = len(bounds) - 1, last.shape[1] > 0
     for n in range(len(codes)):
         for f in range(start, stop):
-            slope = gradient[n, f]
+            slope = joined(load(gradient, n * fields + f, own), last[n, f] if more else np.float32(0), whole)
             for slot in range(bounds[f], bounds[f + 1]):
-                row = table[codes[n, slot]]
-                for j in range(width):
-                    row[j] += slope[j]
+                code = codes[n, slot]
+                store(table, code, plus(load(table, code, whole), np.float32(1), slope))
 
 
 @kernel
 def _scatter_times(
     gradient: Floats,
+    last: Floats,
     codes: Ints,
     values: Floats,
     bounds: Longs,
     table: Floats,
-    fixed: NDArray[np.void],
+    own: NDArray[np.void],
+    whole: NDArray[np.void],
     start: int,
     stop: int,
 ) -> None:
-    width = len(fixed[0].row)
+    fields, more = len(bounds) - 1, last.shape[1] > 0
     for n in range(len(codes)):
         for f in range(start, stop):
-            slope = gradient[n, f]
+            slope = joined(load(gradient, n * fields + f, own), last[n, f] if more else np.float32(0), whole)
             for slot in range(bounds[f], bounds[f + 1]):
-                value = values[n, slot]
+                code, value = codes[n, slot], values[n, slot]
                 if value != 0:
-                    row = table[codes[n, slot]]
-                    for j in range(width):
-                        row[j] += value * slope[j]
+                    store(table, code, plus(load(table, code, whole), value, slope))
+
+
+@kernel
+def _pairwise(rows: Floats, out: Floats, fields: int, width: NDArray[np.void], start: int, stop: int) -> None:
+    for n in range(start, stop):
+        total, squares = zeros(width), zeros(width)
+        for f in range(fields):
+            row = load(rows, n * fields + f, width)
+            total, squares = plus(total, np.float32(1), row), plus(squares, np.float32(1), each(row, row))
+        store(out, n, times(np.float32(0.5), plus(each(total, total), np.float32(-1), squares)))
+
+
+@kernel
+def _pairwise_slope(
+    rows: Floats, gradient: Floats, out: Floats, fields: int, width: NDArray[np.void], start: int, stop: int
+) -> None:
+    for n in range(start, stop):
+        total, slope = zeros(width), load(gradient, n, width)
+        for f in range(fields):
+            total = plus(total, np.float32(1), load(rows, n * fields + f, width))
+        for f in range(fields):
+            at = n * fields + f
+            store(out, at, each(slope, plus(total, np.float32(-1), load(rows, at, width))))
+
+
+@kernel
+def _by_rows(columns: Any, out: Any) -> None:
+    block = 16  # numbers of four bytes in a line of the cache
+    for first in range(0, columns.shape[0], block):
+        behind = min(first + block, columns.shape[0])
+        for start in range(0, columns.shape[1], block):
+            for n in range(start, min(start + block, columns.shape[1])):
+                for column in range(first, behind):
+                    out[n, column] = columns[column, n]

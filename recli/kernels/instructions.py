@@ -149,6 +149,41 @@ def zeros(_: Any, fixed: Any) -> Code:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
+def head(_: Any, vector: Any, fixed: Any) -> Code:
+    """Its first numbers, as many as `recli.kernels.fixed` says."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _slice(builder, args[0], 0, _width(fixed))
+
+    return Vector(_width(fixed))(vector, fixed), code
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def tail(_: Any, vector: Any, fixed: Any) -> Code:
+    """The number that follows on its `head`; 0 where none does."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if vector.width == _width(fixed):
+            return ir.Constant(FLOAT, 0.0)
+        return builder.extract_element(args[0], WORD(_width(fixed)))
+
+    return types.float32(vector, fixed), code
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def joined(_: Any, vector: Any, number: Any, fixed: Any) -> Code:
+    """As wide as `recli.kernels.fixed`: the vector, and where that is one more the number behind it."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if vector.width == _width(fixed):
+            return args[0]
+        wider = _slice(builder, args[0], 0, _width(fixed))
+        return builder.insert_element(wider, args[1], WORD(vector.width))
+
+    return Vector(_width(fixed))(vector, types.float32, fixed), code
+
+
+@intrinsic  # type: ignore[untyped-decorator]
 def above(_: Any, vector: Any, bound: Any) -> Code:
     """A bit, from the lowest on, for each number that is not at most ``bound``: NaN counts. At most 64 wide."""
 
@@ -213,9 +248,9 @@ def _all(builder: Any, scalar: Any, width: int) -> Any:
 
 
 def _slice(builder: Any, vector: Any, start: int, count: int) -> Any:
-    return builder.shuffle_vector(
-        vector, ir.Constant(vector.type, ir.Undefined), _places(list(range(start, start + count)))
-    )
+    """So many numbers from the ``start`` on; past the end it is the last one again."""
+    places = [min(place, vector.type.count - 1) for place in range(start, start + count)]
+    return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), _places(places))
 
 
 def _places(places: list[int]) -> Any:

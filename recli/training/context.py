@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from recli.model import Run
     from recli.scorers import Floats, Ints
     from recli.streamed import Streamed
+    from recli.training.fields import Fields
     from recli.training.parameters import Context
     from recli.training.rows import Past, Rows, Windows
 
@@ -59,7 +60,7 @@ def fit(how: Context, data: Interactions | Streamed, run: Run) -> Contextual:
 
         def loss(codes: Tensor, values: Tensor | None, label: Tensor, past: Past | None) -> Tensor:
             own = () if past is None else (history(network, past, encoder),)
-            value = LOSSES[how.target](code.scores(network, network["table"](codes, values), *own), label - level)
+            value = LOSSES[how.target](code.scores(network, *network["table"](codes, values), *own), label - level)
             if how.embedding_reg_weight:
                 value = value + how.embedding_reg_weight / 2 * network["table"].weight.square().sum()
             return value + code.penalty(network, how) if hasattr(code, "penalty") else value
@@ -87,7 +88,7 @@ def fit(how: Context, data: Interactions | Streamed, run: Run) -> Contextual:
 
 def history(network: Any, past: Past, encoder: Encoder) -> tuple[Tensor, Tensor]:
     """The rows of a history's items (b, length, fields, width), and which of them there are (b, length)."""
-    rows = network["table"](past.codes, past.values, encoder.span("item"))
+    rows, *_ = network["table"](past.codes, past.values, encoder.span("item"))
     return rows.unflatten(0, past.there.shape), past.there
 
 
@@ -133,7 +134,8 @@ class Contextual(Fielded):
     """A network from the fields of a user, an item and an occasion to a probability, or to a rating less ``level``.
 
     Its ``module`` has ``build(**meta)``, whose ``table`` is a `recli.training.fields.Table`, and ``scores(network,
-    rows (n, fields, width)) -> (n,)``; with a ``history`` of so many clicks at most, ``scores(network, rows, past)``.
+    rows (n, fields, width)) -> (n,)``, which also takes, behind the rows, the weights (n, fields) where the table has
+    any, and what `history` returns with a ``history`` of so many clicks at most.
     """
 
     module: str
@@ -151,8 +153,8 @@ class Contextual(Fielded):
             raise RecliError(Exit.DATA, "is no scorer: the table is not that of its fields")
         return code, network
 
-    def _rows(self, network: Any, parts: list[Coded], role: str | None = None) -> Tensor:
-        """The table's rows of the fields, of one role or of all."""
+    def _rows(self, network: Any, parts: list[Coded], role: str | None = None) -> Fields:
+        """What the table has of the fields, of one role or of all."""
         import torch
 
         from recli.training.rows import counts
@@ -161,7 +163,7 @@ class Contextual(Fielded):
         counted = counts(own)
         values = None if counted is None else torch.from_numpy(np.concatenate(counted, 1))
         codes = torch.from_numpy(np.concatenate([part.codes for part in own], 1))
-        rows: Tensor = network["table"](codes, values, None if role is None else self.encoder.span(role))
+        rows: Fields = network["table"](codes, values, None if role is None else self.encoder.span(role))
         return rows
 
     def _past(self, network: Any, queries: Queries) -> tuple[Tensor, Tensor]:
@@ -193,20 +195,28 @@ class Contextual(Fielded):
                 user, context = (self._rows(network, parts, role) for role in ("user", "inter"))
                 past = self._past(network, some) if self.history else None
                 for at in range(0, self.n_items, pairs):
-                    made = self._grid(user, item[at : at + pairs], context, past)
+                    some_items = tuple(part[at : at + pairs] for part in item)
+                    made = self._grid(user, some_items, context, past)
                     scores[start : start + together, at : at + pairs] = made
         return scores
 
-    def _grid(self, user: Tensor, item: Tensor, context: Tensor, past: tuple[Tensor, Tensor] | None) -> Floats:
+    def _grid(self, user: Fields, item: Fields, context: Fields, past: tuple[Tensor, Tensor] | None) -> Floats:
         """The scores of some users with some items."""
         import torch
 
         code, network = self._network
-        shape = len(user), len(item)
-        beside = [(user, 1), (item, 0), (context, 1)]
-        rows = torch.cat([part.unsqueeze(dim).expand(*shape, -1, -1) for part, dim in beside], 2).flatten(0, 1)
-        own = () if past is None else (tuple(part.repeat_interleave(len(item), 0) for part in past),)
-        return self._finished(code.scores(network, rows, *own)).reshape(shape)
+        shape = len(user[0]), len(item[0])
+
+        def beside(*parts: Tensor) -> Tensor:
+            """Each user's beside each item's, (pairs, fields, …)."""
+            own = zip(parts, (1, 0, 1), strict=True)
+            return torch.cat([part.unsqueeze(dim).expand(*shape, *part.shape[1:]) for part, dim in own], 2).flatten(
+                0, 1
+            )
+
+        rows = [beside(*parts) for parts in zip(user, item, context, strict=True)]
+        own = () if past is None else (tuple(part.repeat_interleave(shape[1], 0) for part in past),)
+        return self._finished(code.scores(network, *rows, *own)).reshape(shape)
 
     def _finished(self, scores: Tensor) -> Floats:
         made: Floats = (scores.sigmoid() if self.probability else scores + self.level).numpy()
@@ -235,5 +245,5 @@ class Contextual(Fielded):
                 block = slice(start, start + pairs)
                 own = (self._past(network, queries[block]),) if self.history else ()
                 rows = self._rows(network, [part.take(block) for part in parts])
-                scores[block] = self._finished(code.scores(network, rows, *own))
+                scores[block] = self._finished(code.scores(network, *rows, *own))
         return scores

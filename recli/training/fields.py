@@ -16,6 +16,8 @@ from recli.training.layers import Dropout
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    Fields = tuple[Tensor, ...]  # what `Table.forward` returns
+
 
 class Table(nn.Module):  # type: ignore[misc]  # torch is not typed
     """A row of ``width`` numbers for each value of each field, and with ``first_order`` one more, its weight alone.
@@ -37,53 +39,92 @@ class Table(nn.Module):  # type: ignore[misc]  # torch is not typed
             at = np.cumsum([0, *sizes])[:-1][np.array(sizes) > 1]
             self.weight[torch.from_numpy(at)] = 0
 
-    def forward(self, codes: Tensor, values: Tensor | None, fields: tuple[int, int] | None = None) -> Tensor:
-        """The rows (n, fields, width [+ 1]) of codes (n, slots), counting as their values (n, slots) say, or 1.
+    def forward(self, codes: Tensor, values: Tensor | None, fields: tuple[int, int] | None = None) -> Fields:
+        """The rows (n, fields, width) of codes (n, slots), counting as their values (n, slots) say, or 1.
 
-        ``fields`` are the first one and the one behind the last, where it is not all.
+        With ``first_order`` the weights (n, fields) stand behind them. ``fields`` are the first one and the one behind
+        the last, where it is not all.
         """
         slots = self.slots if fields is None else self.slots[fields[0] : fields[1]]
         bounds = np.cumsum([0, *slots])
         if codes.device.type == "cpu":
-            made: Tensor = _Rows.apply(self.weight, codes, values, bounds)
-            return made
+            made: tuple[Tensor, Tensor] = _Rows.apply(self.weight, self.width, codes, values, bounds)
+            return made[: 1 if self.bias is None else 2]
         rows = F.embedding(codes, self.weight)
         if values is not None:
             rows = rows * values[..., None]
-        if len(slots) == codes.shape[1]:
-            return rows
-        field = torch.from_numpy(np.repeat(np.arange(len(slots)), slots)).to(codes.device)
-        return rows.new_zeros(len(codes), len(slots), rows.shape[2]).index_add_(1, field, rows)
+        if len(slots) != codes.shape[1]:
+            field = torch.from_numpy(np.repeat(np.arange(len(slots)), slots)).to(codes.device)
+            rows = rows.new_zeros(len(codes), len(slots), rows.shape[2]).index_add_(1, field, rows)
+        return (rows,) if self.bias is None else (rows[..., : self.width], rows[..., self.width])
 
-    def parts(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Of what `forward` made, the rows (n, fields, width), and the sum of the weights and the bias (n,)."""
-        return rows[..., : self.width], rows[..., self.width].sum(1) + self.bias
+    def total(self, weights: Tensor) -> Tensor:
+        """The sum of the weights (n, fields) and the bias (n,)."""
+        assert self.bias is not None
+        return weights.sum(1) + self.bias
 
 
 class _Rows(torch.autograd.Function):  # type: ignore[misc]
     """By a kernel: torch adds gradients up in five times the time."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, codes: Tensor, values: Tensor | None, bounds: Any) -> Tensor:
+    def forward(
+        ctx: Any, weight: Tensor, width: int, codes: Tensor, values: Tensor | None, bounds: Any
+    ) -> tuple[Tensor, Tensor]:
         from recli.kernels.fields import gather
         from recli.training.team import on_threads_of_torch
 
         ctx.codes, ctx.bounds, ctx.shape = codes.numpy(), bounds, weight.shape
         ctx.values = None if values is None else values.numpy()
-        out = weight.new_empty(len(codes), len(bounds) - 1, weight.shape[1])
+        n, fields = len(codes), len(bounds) - 1
+        out, last = weight.new_empty(n, fields, width), weight.new_empty(n, fields * (weight.shape[1] - width))
         with on_threads_of_torch():
-            gather(weight.detach().numpy(), ctx.codes, ctx.values, bounds, out.numpy())
-        return out
+            gather(weight.detach().numpy(), ctx.codes, ctx.values, bounds, out.numpy(), last.numpy())
+        return out, last
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, gradient: Tensor, last: Tensor) -> tuple[Tensor, None, None, None, None]:
         from recli.kernels.fields import scatter
         from recli.training.team import on_threads_of_torch
 
         total = gradient.new_zeros(ctx.shape)
         with on_threads_of_torch():
-            scatter(gradient.contiguous().numpy(), ctx.codes, ctx.values, ctx.bounds, total.numpy())
-        return total, None, None, None
+            given = gradient.contiguous().numpy(), last.contiguous().numpy()
+            scatter(*given, ctx.codes, ctx.values, ctx.bounds, total.numpy())
+        return total, None, None, None, None
+
+
+def products_of_pairs(rows: Tensor) -> Tensor:
+    """The sum over pairs of fields of the products of their rows (n, fields, width), number by number: (n, width)."""
+    if rows.device.type != "cpu" or rows.dtype != torch.float32:
+        return (rows.sum(1).square() - rows.square().sum(1)) / 2
+    made: Tensor = _Pairwise.apply(rows)
+    return made
+
+
+class _Pairwise(torch.autograd.Function):  # type: ignore[misc]
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        from recli.kernels.fields import pairwise
+        from recli.training.team import on_threads_of_torch
+
+        rows = rows.contiguous()
+        ctx.save_for_backward(rows)
+        out = rows.new_empty(len(rows), rows.shape[2])
+        with on_threads_of_torch():
+            pairwise(rows.detach().numpy(), out.numpy())
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        from recli.kernels.fields import pairwise_slope
+        from recli.training.team import on_threads_of_torch
+
+        (rows,) = ctx.saved_tensors
+        out = torch.empty_like(rows)
+        with on_threads_of_torch():
+            pairwise_slope(rows.detach().numpy(), gradient.contiguous().numpy(), out.numpy())
+        return out
 
 
 class Perceptron(nn.Module):  # type: ignore[misc]

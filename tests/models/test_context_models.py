@@ -13,8 +13,9 @@ from torch.nn import functional as F
 from recli.errors import Exit, RecliError
 from recli.fields import ROLES, Coding
 from recli.interactions import Interactions, Queries
+from recli.kernels.fields import by_rows
 from recli.model import Run
-from recli.training.fields import Table
+from recli.training.fields import Table, products_of_pairs
 from tests.checks import model
 
 Array = np.ndarray[Any, Any]
@@ -275,15 +276,41 @@ def test_the_table_is_torch_s_own(counted: bool) -> None:
     codes = torch.tensor([[1, 5, 6, 8, 12], [4, 5, 9, 9, 6], [0, 5, 7, 6, 6]], dtype=torch.int32)
     values = torch.rand(3, 5) if counted else None
     slope = torch.rand(3, 3, 5)
-    (made := table(codes, values)).backward(slope)
+    rows, weights = table(codes, values)
+    made = torch.cat([rows, weights[..., None]], 2)
+    made.backward(slope)
     own = table.weight.detach().clone().requires_grad_()
-    rows = F.embedding(codes.long(), own) * (1 if values is None else values[..., None])
-    expected = torch.stack([rows[:, 0], rows[:, 1], rows[:, 2:].sum(1)], 1)
+    each = F.embedding(codes.long(), own) * (1 if values is None else values[..., None])
+    expected = torch.stack([each[:, 0], each[:, 1], each[:, 2:].sum(1)], 1)
     expected.backward(slope)
     torch.testing.assert_close(made, expected)
     torch.testing.assert_close(table.weight.grad, own.grad)
     assert not table.weight[[0, 6]].any()
     assert table.weight[5].any()
+
+
+@pytest.mark.parametrize("fields", [1, 2, 7])
+def test_products_of_pairs_and_their_gradient_are_torch_s_own(fields: int) -> None:
+    rows = torch.randn(50, fields, 6)[:, :, :5].requires_grad_()  # not contiguous
+    slope = torch.randn(50, 5)
+    made = products_of_pairs(rows)
+    made.backward(slope)
+    own = rows.detach().double().requires_grad_()
+    pairs = [own[:, i] * own[:, j] for i in range(fields) for j in range(i)]
+    expected = sum(pairs) if pairs else 0 * own.sum(1)
+    expected.backward(slope.double())
+    torch.testing.assert_close(made, expected.float(), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(rows.grad, own.grad.float(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (5, 40), (33, 16), (100, 17)])
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_columns_become_rows(shape: tuple[int, int], kind: Any) -> None:
+    rows = np.random.default_rng(1).integers(0, 99, shape).astype(kind)
+    made = by_rows(rows.T)
+    np.testing.assert_array_equal(made, rows)
+    assert made.flags.c_contiguous
+    assert made.dtype == kind
 
 
 def test_history_is_what_was_clicked_before() -> None:

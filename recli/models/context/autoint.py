@@ -85,9 +85,9 @@ def build(
     return network
 
 
-def scores(network: Any, rows: Tensor) -> Tensor:
+def scores(network: Any, rows: Tensor, weights: Tensor) -> Tensor:
     """The three parts (n,)."""
-    rows, first = network["table"].parts(rows)
+    first = network["table"].total(weights)
     x = rows = network["drop"](rows)
     for place, layer in enumerate(network["attention"]):
         x = _attended(network, layer, x)

@@ -38,9 +38,9 @@ def build(
     return nn.ModuleDict({"table": Table(sizes, slots, embedding_size), "layers": layers})
 
 
-def scores(network: Any, rows: Tensor) -> Tensor:
+def scores(network: Any, rows: Tensor, weights: Tensor) -> Tensor:
     """The two parts (n,)."""
-    from recli.models.context.fm import pairwise
+    from recli.training.fields import products_of_pairs
 
-    rows, first = network["table"].parts(rows)
-    return first + pairwise(rows).sum(1) + network["layers"](rows.flatten(1))
+    first = network["table"].total(weights)
+    return first + products_of_pairs(rows).sum(1) + network["layers"](rows.flatten(1))

@@ -29,12 +29,8 @@ def build(sizes: Sequence[int], slots: Sequence[int], embedding_size: int) -> nn
     return nn.ModuleDict({"table": Table(sizes, slots, embedding_size)})
 
 
-def scores(network: Any, rows: Tensor) -> Tensor:
+def scores(network: Any, rows: Tensor, weights: Tensor) -> Tensor:
     """The weights and the products of all pairs of fields (n,)."""
-    rows, first = network["table"].parts(rows)
-    return first + pairwise(rows).sum(1)
+    from recli.training.fields import products_of_pairs
 
-
-def pairwise(rows: Tensor) -> Tensor:
-    """The sum over pairs of fields of the products of their rows (n, fields, width), number by number: (n, width)."""
-    return (rows.sum(1).square() - rows.square().sum(1)) / 2
+    return network["table"].total(weights) + products_of_pairs(rows).sum(1)

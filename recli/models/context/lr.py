@@ -30,6 +30,6 @@ def build(sizes: Sequence[int], slots: Sequence[int], embedding_size: int) -> nn
     return nn.ModuleDict({"table": Table(sizes, slots, 0)})
 
 
-def scores(network: Any, rows: Tensor) -> Tensor:
+def scores(network: Any, rows: Tensor, weights: Tensor) -> Tensor:
     """The sum of the weights (n,)."""
-    return network["table"].parts(rows)[1]
+    return network["table"].total(weights)

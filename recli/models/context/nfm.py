@@ -46,10 +46,10 @@ def build(
     return network
 
 
-def scores(network: Any, rows: Tensor) -> Tensor:
+def scores(network: Any, rows: Tensor, weights: Tensor) -> Tensor:
     """The weights, and the perceptron's number (n,)."""
-    from recli.models.context.fm import pairwise
+    from recli.training.fields import products_of_pairs
 
-    rows, first = network["table"].parts(rows)
-    pairs = pairwise(rows)
+    first = network["table"].total(weights)
+    pairs = products_of_pairs(rows)
     return first + network["layers"](network["norm"](pairs) if "norm" in network else pairs)

@@ -43,7 +43,7 @@ def build(
     return nn.ModuleDict({"table": Table(sizes, slots, embedding_size), "layers": layers})
 
 
-def scores(network: Any, rows: Tensor) -> Tensor:
+def scores(network: Any, rows: Tensor, weights: Tensor) -> Tensor:
     """The two parts (n,)."""
-    rows, first = network["table"].parts(rows)
+    first = network["table"].total(weights)
     return first + network["layers"](rows.flatten(1))

@@ -72,9 +72,9 @@ def build(
     return network
 
 
-def scores(network: Any, rows: Tensor) -> Tensor:
+def scores(network: Any, rows: Tensor, weights: Tensor) -> Tensor:
     """The three parts (n,)."""
-    rows, first = network["table"].parts(rows)
+    first = network["table"].total(weights)
     return first + network["layers"](rows.flatten(1)) + network["last"](_interactions(network, rows)).squeeze(1)
 
 
