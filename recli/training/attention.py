@@ -1,4 +1,4 @@
-"""Attention with dropout: what a transformer's layer spends its time on where histories are long."""
+"""Attention with dropout: of the places of a history, and of the fields of a row."""
 
 from __future__ import annotations
 
@@ -58,3 +58,41 @@ class _Attention(torch.autograd.Function):  # type: ignore[misc]  # torch is not
             gradient(kept.numpy(), d_scores.numpy(), *ctx.given)
         ctx.shares = None
         return d_scores @ k, d_scores.transpose(1, 2) @ q, kept.transpose(1, 2) @ d_mixed, None, None, None
+
+
+def attended(parts: Tensor, heads: int, scale: float, share: float) -> Tensor:
+    """What fields become that attend to each other (n, fields, width): softmax(scale × q k') v + own, by heads.
+
+    ``parts`` (n, fields, 4 × width) are q, k, v and own, with dropout of a ``share`` of the softmax.
+    """
+    if parts.device.type == "cpu" and parts.dtype == torch.float32:
+        made: Tensor = _Attended.apply(parts, heads, scale, seed(), parts_of(share))
+        return made
+    *halves, own = parts.chunk(4, 2)
+    query, key, value = (each.unflatten(2, (heads, -1)).transpose(1, 2) for each in halves)
+    shares = F.dropout((scale * query @ key.transpose(2, 3)).softmax(3), share)
+    return (shares @ value).transpose(1, 2).flatten(2) + own
+
+
+class _Attended(torch.autograd.Function):  # type: ignore[misc]
+    @staticmethod
+    def forward(ctx: Any, parts: Tensor, heads: int, scale: float, seed: int, dropped: int) -> Tensor:
+        from recli.kernels.fieldattention import attend
+
+        parts = parts.contiguous()
+        out = parts.new_empty(*parts.shape[:2], parts.shape[2] // 4)
+        with on_threads_of_torch():
+            ctx.shares = attend(parts.detach().numpy(), heads, scale, seed, dropped, out.numpy())
+        ctx.save_for_backward(parts)
+        ctx.given = scale, dropped
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
+        from recli.kernels.fieldattention import slopes
+
+        (parts,), (scale, dropped) = ctx.saved_tensors, ctx.given
+        out = torch.empty_like(parts)
+        with on_threads_of_torch():
+            slopes(parts.detach().numpy(), ctx.shares, scale, dropped, gradient.contiguous().numpy(), out.numpy())
+        return out, None, None, None, None

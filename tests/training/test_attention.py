@@ -5,7 +5,7 @@ from math import sqrt
 import pytest
 import torch
 
-from recli.training.attention import attention
+from recli.training.attention import attended, attention
 
 
 def formula(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, seen: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
@@ -51,3 +51,36 @@ def test_mixed_precision_has_gradients_of_its_own_kind() -> None:
     gradients = torch.autograd.grad(found.sum(), [q, k, v])
     assert found.isfinite().all()
     assert {gradient.dtype for gradient in gradients} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize(("fields", "heads", "width"), [(1, 1, 3), (7, 2, 16), (21, 3, 12)])
+@pytest.mark.parametrize("share", [0.0, 0.3])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_fields_attend_as_the_formula_says(fields: int, heads: int, width: int, share: float, threads: int) -> None:
+    torch.set_num_threads(threads)
+    n, scale = 30, 0.4
+    torch.manual_seed(2)
+    parts = torch.randn(n, fields, 4 * width)
+    told = torch.zeros_like(parts)  # a value of 1 in a place of its own: what comes out are the shares
+    told[..., : 2 * width] = parts[..., : 2 * width]
+    kept = torch.empty(n, heads, fields, fields)
+    for j in range(fields):
+        told[..., 2 * width : 3 * width] = 0
+        told[:, j, 2 * width : 3 * width] = 1
+        torch.manual_seed(3)
+        kept[..., j] = attended(told, heads, scale, share).unflatten(2, (heads, -1))[..., 0].transpose(1, 2)
+    assert (kept == 0).float().mean() == pytest.approx(share, abs=0.1)
+    mask = (kept != 0).double() / (1 - round(share * 2**16) / 2**16)
+
+    found, own = parts.clone().requires_grad_(), parts.double().requires_grad_()
+    q, k, v, more = own.chunk(4, 2)
+    q, k, v = (each.unflatten(2, (heads, -1)).transpose(1, 2) for each in (q, k, v))
+    shares = (scale * q @ k.transpose(2, 3)).softmax(3) * mask
+    expected = (shares @ v).transpose(1, 2).flatten(2) + more
+    torch.manual_seed(3)
+    made = attended(found, heads, scale, share)
+    torch.testing.assert_close(made, expected.float(), rtol=1e-4, atol=1e-5)
+    weight = torch.randn(n, fields, width)
+    (made * weight).sum().backward()
+    (expected * weight.double()).sum().backward()
+    torch.testing.assert_close(found.grad, own.grad.float(), rtol=1e-4, atol=1e-5)

@@ -72,12 +72,12 @@ def build(
 
     of_attention, of_layers, of_rows = dropout_probs
     network = nn.ModuleDict({"table": Table(sizes, slots, embedding_size), "drop": Dropout(of_rows)})
-    network["drop_attention"] = Dropout(of_attention)
     # The query, the key, the value and what the field was, in one matrix.
     widths = [embedding_size, *[attention_size] * (n_layers - 1)]
     network["attention"] = nn.ModuleList(xavier(nn.Linear(width, 4 * attention_size, bias=False)) for width in widths)
     network["norms"] = nn.ModuleList(nn.LayerNorm(attention_size) for _ in widths if layer_norm)
-    network.heads, network.scale = num_heads, (attention_size / num_heads) ** -0.5 if scaled else 1.0
+    network.heads, network.share = num_heads, of_attention
+    network.scale = (attention_size / num_heads) ** -0.5 if scaled else 1.0
     network["last"] = xavier(nn.Linear(len(slots) * attention_size, 1))
     if mlp_hidden_size:
         widths = [len(slots) * embedding_size, *mlp_hidden_size]
@@ -87,18 +87,12 @@ def build(
 
 def scores(network: Any, rows: Tensor, weights: Tensor) -> Tensor:
     """The three parts (n,)."""
-    first = network["table"].total(weights)
+    from recli.training.attention import attended
+
     x = rows = network["drop"](rows)
+    share = network.share if network.training else 0.0
     for place, layer in enumerate(network["attention"]):
-        x = _attended(network, layer, x)
+        x = attended(layer(x), network.heads, network.scale, share)
         x = (network["norms"][place](x) if network["norms"] else x).relu()
-    score = first + network["last"](x.flatten(1)).squeeze(1)
+    score = network["table"].total(weights) + network["last"](x.flatten(1)).squeeze(1)
     return score + network["layers"](rows.flatten(1)) if "layers" in network else score
-
-
-def _attended(network: Any, layer: Any, x: Tensor) -> Tensor:
-    """A layer of attention over fields (n, fields, width), before the ReLU."""
-    query, key, value, own = layer(x).chunk(4, 2)
-    query, key, value = (part.unflatten(2, (network.heads, -1)).transpose(1, 2) for part in (query, key, value))
-    shares = network["drop_attention"]((network.scale * query @ key.transpose(2, 3)).softmax(3))
-    return (shares @ value).transpose(1, 2).flatten(2) + own
