@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class State:
     """How far a training is: ``step`` batches into the epoch ``epoch``, both counted from 0.
 
-    ``losses`` are those of the epoch's steps; ``began`` is the state of chance before its first batch was drawn.
+    The first ``step`` of the ``losses`` are the epoch's: one tensor, as a small one for each step, kept until the end,
+    would leave holes in memory. ``began`` is the state of chance before the epoch's first batch was drawn.
     ``best`` is the best validation value, of the epoch ``best_epoch`` counted from 1, with the network's numbers then;
     ``misses`` counts the values since, ``failures`` all that were no improvement.
     """
@@ -36,9 +37,18 @@ class State:
     best_epoch: int = 0
     misses: int = 0
     failures: int = 0
-    losses: list[Tensor] = field(default_factory=list)
+    losses: Tensor = field(default_factory=lambda: torch.zeros(0))
     began: dict[str, Tensor] = field(default_factory=dict)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def take(self, loss: Tensor) -> None:
+        """Count a step that had this loss. A GPU is not asked for it, and not kept waiting."""
+        if self.step == len(self.losses):
+            self.losses = torch.cat(
+                [self.losses.to(self.device), torch.zeros(max(self.step, 1024), device=self.device)]
+            )
+        self.losses[self.step] = loss
+        self.step += 1
 
     def pack(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """The state as arrays by name, and as what JSON can hold."""
@@ -52,7 +62,7 @@ class State:
         for number, optimizer in enumerate(self.optimizers):
             for place, values in optimizer.state_dict()["state"].items():
                 arrays |= {f"optimizer.{number}.{place}.{name}": _array(value) for name, value in values.items()}
-        arrays["losses"] = np.array([float(loss) for loss in self.losses], np.float32)
+        arrays["losses"] = _array(self.losses[: self.step].clone())
         names = ("epoch", "step", "best", "best_epoch", "misses", "failures")
         return arrays, {name: getattr(self, name) for name in names}
 
@@ -64,7 +74,7 @@ class State:
         self.best_weights = self._group("best", arrays)
         self.began = {name: tensor.cpu() for name, tensor in self._group("began", arrays).items()}
         set_random_state({name: tensor.cpu() for name, tensor in self._group("random", arrays).items()})
-        self.losses = [torch.tensor(loss, device=self.device) for loss in arrays["losses"]]
+        self.losses = torch.from_numpy(np.array(arrays["losses"])).to(self.device)
         for number, optimizer in enumerate(self.optimizers):
             state: dict[int, dict[str, Any]] = {}
             for name, array in _within(f"optimizer.{number}", arrays).items():

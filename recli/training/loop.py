@@ -51,15 +51,14 @@ def train(
             speed = _set_rate(how, state)
             network.train()
             for batch in _rest(state, batches):
-                state.losses.append(_step(how, state, loss, batch))
-                state.step += 1
+                state.take(_step(how, state, loss, batch))
                 over = time.perf_counter() - begun > (run.time_budget or inf)
                 if asked or over:
                     _save(run, state, asked)
                 if over:
                     break
             values = {"loss": _mean_loss(state, speed), "learning_rate": speed}
-            state.epoch, state.step, state.losses = state.epoch + 1, 0, []
+            state.epoch, state.step = state.epoch + 1, 0
             if run.validate and (state.epoch % run.eval_every == 0 or state.epoch == how.epochs or over):
                 network.eval()
                 values["valid"] = run.validate(scorer())
@@ -127,8 +126,8 @@ def _set_rate(how: Trained, state: State) -> float:
 
 
 def _mean_loss(state: State, speed: float) -> float:
-    """The mean over the epoch's steps. Looked at once an epoch: asking a GPU after every step would keep it waiting."""
-    losses = torch.stack(state.losses).cpu()
+    """The mean over the epoch's steps."""
+    losses = state.losses[: state.step].cpu()
     for step, loss in enumerate(losses.tolist(), 1):
         if not isfinite(loss):
             raise RecliError(
