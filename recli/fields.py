@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
 
 from recli.artifact.ids import pack_ids, unpack_ids
+from recli.coding import Coding
 from recli.errors import Exit, RecliError, nearest
 from recli.kernels.fields import by_rows
 from recli.schema import KEYS
@@ -22,90 +25,9 @@ if TYPE_CHECKING:
     Longs = NDArray[np.int64]
     Floats = NDArray[np.float32]
     Doubles = NDArray[np.float64]
+    Parts = Callable[[], Iterator[tuple[pl.Series, Longs]]]
 
 ROLES: Final = ("user", "item", "inter")
-HOW: Final = {  # what a column can become, and whether a number has to be said with it (None: it may)
-    "token": None,
-    "number": False,
-    "bucket": True,
-    "quantile": True,
-    "log": False,
-    "first": True,
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Coding:
-    """Which columns become fields, and how, as RecBole's keys and `train` say it.
-
-    ``columns`` are those that do; without any, all that hold tokens and those that the others name. ``how`` has by
-    column ``token`` (``token:5``: in 5 train rows at least), ``number``, ``bucket:N`` (of equal width), ``quantile:N``
-    (of equally many rows), ``log``, or, for sequences, ``first:N`` of their parts. ``numerical`` are numbers that
-    become a value times a row; ``normalize`` those that are brought to 0 … 1; "all" names every one. A token in fewer
-    than ``min_count`` train rows counts as unknown.
-    """
-
-    columns: tuple[str, ...] | None = None
-    how: Mapping[str, str] = field(default_factory=dict)
-    numerical: tuple[str, ...] = ()
-    normalize: tuple[str, ...] = ()
-    min_count: int = 1
-
-    def __post_init__(self) -> None:
-        """Check what was said.
-
-        Raises:
-            RecliError: a way that there is not, or without its number (exit 2).
-        """
-        for column, text in self.how.items():
-            name, colon, number = text.partition(":")
-            if name not in HOW:
-                raise RecliError(Exit.USAGE, f"{column} cannot become {name!r}", hint=nearest(name, HOW))
-            sound = number.isascii() and number.isdigit() and int(number) > 0
-            if (HOW[name] and not colon) or (HOW[name] is False and colon) or (colon and not sound):
-                hint = f"such as {column}={name}:10" if HOW[name] is not False else f"{column}={name}"
-                raise RecliError(Exit.USAGE, f"{column} cannot become {text!r}", hint=hint)
-
-    def params(self) -> dict[str, Any]:
-        """What of it is not the default: part of a step's parameters."""
-        given = {name: value for name, value in vars(self).items() if value != getattr(Coding(), name)}
-        return {name: dict(v) if isinstance(v, Mapping) else list(v) if isinstance(v, tuple) else v
-                for name, v in given.items()}  # fmt: skip
-
-    def named(self) -> set[str]:
-        """The columns that were named."""
-        return {*(self.columns or ()), *self.how, *self.numerical, *self.normalize} - {"all"}
-
-    def of(self, column: str, dtype: pl.DataType) -> str | None:
-        """How a column becomes a field; None: it does not."""
-        if column in self.how:
-            return self.how[column]
-        inner: Any = dtype.inner if isinstance(dtype, pl.List) else dtype
-        wanted = column in self.numerical
-        if self.columns is None:
-            wanted |= not inner.is_numeric() or "all" in self.numerical
-        else:
-            wanted |= column in self.columns
-        return None if not wanted else "number" if inner.is_numeric() else "token"
-
-
-def coding_of(
-    columns: str | None, how: Sequence[str], numerical: str | None, normalize: str | None, min_count: int
-) -> Coding:
-    """What the options of `train` say: names with commas, and ``COLUMN=HOW``.
-
-    Raises:
-        RecliError: one of them says something else (exit 2).
-    """
-    chosen = {}
-    for assignment in how:
-        name, equals, text = assignment.partition("=")
-        if not equals or not name:
-            raise RecliError(Exit.USAGE, f"--field takes COLUMN=HOW, not {assignment!r}", hint="such as age=bucket:10")
-        chosen[name] = text
-    names = [None if text is None else tuple(name for name in text.split(",") if name)
-             for text in (columns, numerical, normalize)]  # fmt: skip
-    return Coding(columns=names[0], how=chosen, numerical=names[1] or (), normalize=names[2] or (), min_count=min_count)
 
 
 def of_words(values: pl.Series, of: Ints, missing: int) -> Ints:
@@ -203,17 +125,17 @@ class Coded:
 class Held:
     """The columns of a table: their types, their values, and in how many train rows each value stands (0: in none).
 
-    ``counts`` are those of the rows of the users or items.
+    A column of numbers may come in parts. ``counts`` are those of the rows of the users or items.
     """
 
     schema: Mapping[str, pl.DataType]
-    column: Callable[[str], tuple[pl.Series, Longs]]
+    column: Callable[[str], Iterator[tuple[pl.Series, Longs]]]
     counts: Longs
 
     @classmethod
     def of(cls, table: pl.DataFrame, counts: Longs) -> Held:
         """A table in memory."""
-        return cls(schema=table.schema, column=lambda name: (table[name], counts), counts=counts)
+        return cls(schema=table.schema, column=lambda name: iter([(table[name], counts)]), counts=counts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,7 +163,7 @@ class Encoder:
             for name, dtype in table.schema.items():
                 how = None if name == KEYS.get(role) else coding.of(name, dtype)
                 if how is not None:
-                    found.append(_fitted(name, role, how, *table.column(name), coding))
+                    found.append(_fitted(name, role, how, dtype, partial(table.column, name), coding))
         return cls(fields=tuple(found))
 
     @property
@@ -339,25 +261,24 @@ def _dtype(one: Field) -> pl.DataType:
     return pl.List(inner) if one.sequence else inner
 
 
-def _fitted(name: str, role: str, how: str, values: pl.Series, counts: Longs, coding: Coding) -> Field:
+def _fitted(name: str, role: str, how: str, dtype: pl.DataType, parts: Parts, coding: Coding) -> Field:
     """A field as train has it."""
     kind, _, number = how.partition(":")
-    sequence = values.dtype.is_nested()
-    inner: Any = values.dtype.inner if isinstance(values.dtype, pl.List) else values.dtype
+    sequence = dtype.is_nested()
+    inner: Any = dtype.inner if isinstance(dtype, pl.List) else dtype
     numbers = kind in ("number", "bucket", "quantile", "log")
     if (kind == "first" and (not sequence or inner.is_numeric())) or (numbers and not inner.is_numeric()):
         holds = f"{'sequences of ' if sequence else ''}{'numbers' if inner.is_numeric() else 'tokens'}"
         raise RecliError(Exit.USAGE, f"{name} holds {holds}, and cannot become {how!r}")
-    longest = max(int(values.list.len().max() or 0), 1) if sequence and kind != "number" else 1  # type: ignore[arg-type]
+    lengths = (values.list.len().max() for values, _ in parts()) if sequence and kind != "number" else ()
+    longest = max([1, *(int(length or 0) for length in lengths)])  # type: ignore[arg-type]
     slots = min(int(number), longest) if kind == "first" else longest
     made: dict[str, Any] = {"name": name, "role": role, "slots": slots, "sequence": sequence and kind != "number"}
     if kind in ("token", "first"):
         least = int(number) if kind == "token" and number else coding.min_count
-        known = _vocabulary(values, counts, least, slots)
+        known = _vocabulary(*next(parts()), least, slots)
         return Field(**made, how="token", size=1 + len(known), learned=known)
-    return _of_numbers(
-        made, kind, int(number or 0), values, counts, name in coding.normalize or "all" in coding.normalize
-    )
+    return _of_numbers(made, kind, int(number or 0), parts, name in coding.normalize or "all" in coding.normalize)
 
 
 def _vocabulary(values: pl.Series, counts: Longs, least: int, slots: int) -> pl.Series:
@@ -370,29 +291,40 @@ def _vocabulary(values: pl.Series, counts: Longs, least: int, slots: int) -> pl.
     return totals.filter(pl.col("count") >= least)["value"].sort()
 
 
-def _of_numbers(made: dict[str, Any], kind: str, number: int, values: pl.Series, counts: Longs, scaled: bool) -> Field:
+def _of_numbers(made: dict[str, Any], kind: str, number: int, parts: Parts, scaled: bool) -> Field:
     """A field of numbers: their scale, and the edges or logarithms that they are told apart by."""
-    flat = values.filter(pl.Series(counts > 0))
-    if flat.dtype.is_nested():
-        flat = flat.list.mean() if kind == "number" else flat.explode()
-    known = flat.drop_nulls().cast(pl.Float64).to_numpy()
-    if not len(known):
+    low, high, total, n = inf, -inf, 0.0, 0
+    for known in _known(parts, kind):
+        low, high = min(low, float(known.min())), max(high, float(known.max()))
+        total, n = total + float(known.sum()), n + len(known)
+    if not n:
         raise RecliError(Exit.DATA, f"{made['name']} has no number in train to make a field of")
-    low, high = float(known.min()), float(known.max())
+    mean = total / n
     # As in RecBole, what does not vary becomes 1.
-    scale = (low, high - low, float(known.mean())) if high > low else (low - 1, 1.0, low)
-    scale = scale if scaled else (0.0, 1.0, float(known.mean()))
+    scale = (low, high - low, mean) if high > low else (low - 1, 1.0, low)
+    scale = scale if scaled else (0.0, 1.0, mean)
     if kind == "number":
         return Field(**made, how="number", size=1, scale=scale)
-    known = (known - scale[0]) / scale[1]
+    low, high = ((end - scale[0]) / scale[1] for end in (low, high))
+    each = ((known - scale[0]) / scale[1] for known in _known(parts, kind))
     if kind == "log":
-        keys = np.unique(_logarithms(known))
+        keys = np.unique(np.concatenate([np.unique(_logarithms(known)) for known in each]))
         return Field(**made, how="log", size=1 + len(keys), learned=keys, scale=scale)
     if kind == "bucket":
-        edges = known.min() + (known.max() + 1e-9 - known.min()) * np.arange(1, number) / number
+        edges = low + (high + 1e-9 - low) * np.arange(1, number) / number
     else:
-        edges = np.unique(np.quantile(known, np.arange(1, number) / number))
+        edges = np.unique(np.quantile(np.concatenate([*each]), np.arange(1, number) / number))
     return Field(**made, how="edges", size=2 + len(edges), learned=edges, scale=scale)
+
+
+def _known(parts: Parts, kind: str) -> Iterator[Doubles]:
+    """The numbers in train, part by part."""
+    for values, counts in parts():
+        flat = values.filter(pl.Series(counts > 0))
+        if flat.dtype.is_nested():
+            flat = flat.list.mean() if kind == "number" else flat.explode()
+        if len(known := flat.drop_nulls().cast(pl.Float64).to_numpy()):
+            yield known
 
 
 def _logarithms(numbers: Doubles) -> Doubles:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
+from recli.coding import Coding
 from recli.errors import Exit, RecliError
 from recli.features import Features, aligned
-from recli.fields import Coded, Coding, Encoder, Held, of_words
+from recli.fields import Coded, Encoder, Held, of_words
 from recli.schema import ITEM, KEYS, LABEL, POSITION, QUERY, RATING, SPLIT, TIME, USER
 
 WEIGHT: Final = "\x1fweight"  # what an event weighs: a column that no file has

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from recli.fields import Coding, Held
+from recli.coding import Coding
+from recli.fields import Held
 from recli.interactions import NO_FIELDS, encoded, vocabulary
 from recli.schema import KEYS
 
@@ -24,7 +25,7 @@ class Streamed:
 
     ``users`` (n_users,) and ``items`` (n_items,) hold the ids by code, ``counts`` how many events each has. ``rows``
     are those of each group, ``read(group)`` its table, ``column(name)`` the distinct values of a column and how often
-    each stands there, of numbers all of them. ``window`` rows are shuffled together.
+    each stands there, of numbers all of them, in parts. ``window`` rows are shuffled together.
     """
 
     users: pl.Series
@@ -33,7 +34,7 @@ class Streamed:
     schema: Mapping[str, pl.DataType]
     rows: Sequence[int]
     read: Callable[[int], pl.DataFrame]
-    column: Callable[[str], tuple[pl.Series, Longs]]
+    column: Callable[[str], Iterator[tuple[pl.Series, Longs]]]
     tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
     coding: Coding = field(default_factory=Coding)
     window: int = 1 << 20
@@ -44,7 +45,7 @@ class Streamed:
         rows: Sequence[int],
         schema: Mapping[str, pl.DataType],
         read: Callable[[int], pl.DataFrame],
-        column: Callable[[str], tuple[pl.Series, Longs]],
+        column: Callable[[str], Iterator[tuple[pl.Series, Longs]]],
         tables: Mapping[str, pl.DataFrame],
         coding: Coding,
         window: int,
@@ -52,7 +53,7 @@ class Streamed:
         """Of groups that can be read; the ids are those that occur in them."""
         ids, counts = {}, {}
         for role, key in KEYS.items():
-            values, often = column(key)
+            values, often = next(column(key))
             ids[role] = vocabulary(values.rename(key))
             order = pl.DataFrame({key: ids[role]}).join(pl.DataFrame({key: values, "n": often}), on=key, how="left")
             counts[role] = order["n"].to_numpy()

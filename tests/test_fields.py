@@ -4,8 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from recli.coding import Coding, coding_of
 from recli.errors import Exit, RecliError
-from recli.fields import Coded, Coding, Encoder, Held, coding_of
+from recli.fields import Coded, Encoder, Held
 from recli.interactions import Interactions
 
 
@@ -74,6 +75,25 @@ def test_logarithms_are_recbole_s() -> None:
     # 1, 2, floor(2.59 + 1) = 3, floor(15.3 + 1) = 16, floor(15.46 + 1) = 16, floor(47.7 + 1) = 48
     assert codes(fitted(train, "log"), train) == [[1], [2], [3], [4], [4], [5]]
     assert codes(fitted(train, "log"), pl.Series([300.0])) == [[0]]
+
+
+@pytest.mark.parametrize("how", ["number", "bucket:4", "quantile:5", "log"])
+@pytest.mark.parametrize("normalize", [(), ("x",)])
+def test_numbers_that_come_in_parts_are_fitted_as_in_one(how: str, normalize: tuple[str, ...]) -> None:
+    whole = pl.Series("x", [9.0, None, 3.0, 120.0, None, None, 0.5, 7.0, 7.0, 33.0, 2.5])
+    parts = [whole[:4], whole[4:6], whole[6:]]  # of one nothing is known
+    coding = Coding(how={"x": how}, normalize=normalize)
+    none, no = Held.of(pl.DataFrame(), np.empty(0, np.int64)), np.empty(0, np.int64)
+    held = Held(
+        schema={"x": pl.Float64()},
+        column=lambda name: iter([(part, np.ones(len(part), np.int64)) for part in parts]),
+        counts=no,
+    )
+    found = Encoder.fit({"user": none, "item": none, "inter": held}, coding)
+    expected = fitted(whole, how, normalize=normalize)
+    (arrays, rest), (own, other) = found.pack(), expected.pack()
+    assert rest == other
+    assert {name: array.tolist() for name, array in arrays.items()} == {n: a.tolist() for n, a in own.items()}
 
 
 def test_sequences_are_pooled() -> None:

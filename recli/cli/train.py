@@ -138,7 +138,7 @@ def command(
     opt.names_each("--checkpoint", None if checkpoint is None else str(checkpoint), len(paths))
     from dataclasses import replace
 
-    from recli.fields import coding_of
+    from recli.coding import coding_of
     from recli.model import Run, parse
     from recli.pipeline.train import train
     from recli.pipeline.training import Training

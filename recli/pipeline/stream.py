@@ -13,8 +13,8 @@ import numpy as np
 import polars as pl
 
 from recli.artifact import sha256_of
+from recli.coding import Coding
 from recli.errors import Exit, RecliError
-from recli.fields import Coding
 from recli.interactions import Queries, encode
 from recli.model import Run, configure
 from recli.models import catalog

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recli.artifact import Artifact
+from recli.coding import Coding
 from recli.errors import Exit, RecliError
-from recli.fields import Coding
 from recli.interactions import Interactions
 from recli.model import Run, configure
 from recli.models import catalog, store

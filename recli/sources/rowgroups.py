@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -77,17 +77,20 @@ class RowGroups:
             if (name in FLOATS and dtype != pl.Float64) or dtype.is_integer() or (name in IDS and dtype != pl.Enum)
         )
 
-    def column(self, name: str) -> tuple[pl.Series, NDArray[np.int64]]:
-        """The distinct values of a column and how often each stands there; of numbers all of them, each once."""
+    def column(self, name: str) -> Iterator[tuple[pl.Series, NDArray[np.int64]]]:
+        """The distinct values of a column and how often each stands there; of numbers all, each once, by groups."""
+        groups = range(len(self.rows))
         if self.schema[name].is_numeric():
-            values = pl.concat([self.read(group, [name])[name] for group in range(len(self.rows))])
-            return values, np.ones(len(values), np.int64)
+            for group in groups:
+                values = self.read(group, [name])[name]
+                yield values, np.ones(len(values), np.int64)
+            return
         total = pl.DataFrame(schema={name: self.schema[name], "n": pl.UInt32})
-        for group in range(len(self.rows)):
+        for group in groups:
             found = self.read(group, [name]).group_by(name).agg(pl.len().alias("n")).cast({name: total.schema[name]})
             total = pl.concat([total, found]).group_by(name).agg(pl.col("n").sum())
         total = total.sort(name)
-        return total[name], total["n"].to_numpy().astype(np.int64)
+        yield total[name], total["n"].to_numpy().astype(np.int64)
 
 
 def _series(name: str, column: Any) -> pl.Series:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recli.fields import Coding
+from recli.coding import Coding
 from recli.interactions import Interactions
 from recli.model import Run, configure
 from recli.models import catalog

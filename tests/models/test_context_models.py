@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from recli.coding import Coding
 from recli.errors import Exit, RecliError
-from recli.fields import ROLES, Coding
+from recli.fields import ROLES
 from recli.interactions import Interactions, Queries
 from recli.kernels.fields import by_rows
 from recli.model import Run

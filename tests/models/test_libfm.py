@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 from scipy.special import expit, ndtr
 
+from recli.coding import Coding
 from recli.errors import Exit, RecliError
-from recli.fields import Coded, Coding
+from recli.fields import Coded
 from recli.interactions import Interactions, Queries, encode
 from recli.model import Run
 from recli.models.context.libfm import Factorised, LibFM, design
