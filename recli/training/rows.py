@@ -137,12 +137,12 @@ class Rows:
         size = max(1, size // (1 + self.number))
         for at in range(0, max(len(order) - (size > 1), 1), size):
             chosen = order[at : at + size]
-            rows = [row[chosen] for row in self.row]
-            wanted = self._with_negatives(rows) if self.wanted is None else self.wanted[chosen]
-            codes = torch.cat([part[row] for part, row in zip(self.codes, rows, strict=True)], 1)
+            rows = [row.index_select(0, chosen) for row in self.row]
+            wanted = self._with_negatives(rows) if self.wanted is None else self.wanted.index_select(0, chosen)
+            codes = torch.cat([part.index_select(0, row) for part, row in zip(self.codes, rows, strict=True)], 1)
             values = None
             if self.values is not None:
-                values = torch.cat([part[row] for part, row in zip(self.values, rows, strict=True)], 1)
+                values = torch.cat([part.index_select(0, row) for part, row in zip(self.values, rows, strict=True)], 1)
             past = None if self.clicks is None else self.past(*self.clicks(rows[2], self.most))
             yield Batch(codes, values, wanted, past)
 
