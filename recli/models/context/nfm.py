@@ -19,11 +19,14 @@ class NFM(Deep):
 
     He & Chua 2017, "Neural factorization machines for sparse predictive analytics" (SIGIR), eq. 2 to 7; dropout comes
     before every layer (§3.3.2), and the norms of §3.3.3 are ``batch_norm``.
+
+    Deviation: RecBole has norms and sigmoids for the ReLUs. With norms and ReLUs small data are learned by heart at
+    once, so there are none unless asked for: on MovieLens-100K that is worth .034 of auc, of the valid part.
     """
 
     mlp_hidden_size: tuple[int, ...] = param((64, 64, 64), "widths of the perceptron's layers", least=1)
     dropout_prob: float = param(0.0, "share of numbers that a layer does not get in a step", least=0, below=1)
-    batch_norm: bool = param(True, "bring the products and what a layer makes to the same mean and deviation")
+    batch_norm: bool = param(False, "bring the products and what a layer makes to the same mean and deviation")
 
 
 def build(
