@@ -20,7 +20,7 @@ from recli.ranking import top_k
 from recli.scorers import Scorer
 
 Check = Callable[[str, Path], None]
-NORMED = ("nfm", "din")  # networks with a norm that read no sequence
+NORMED = ("din",)  # networks with a norm that read no sequence
 
 
 def model(name: str, **params: Any) -> Any:

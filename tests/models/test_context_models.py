@@ -141,7 +141,8 @@ def widedeep(w: Any, rows: Array, meta: Any, past: Any) -> Array:
 
 
 def nfm(w: Any, rows: Array, meta: Any, past: Any) -> Array:
-    return first_order(w, rows) + perceptron(w, "layers", norm(w, "norm", products(rows[..., :-1])))
+    pairs = products(rows[..., :-1])
+    return first_order(w, rows) + perceptron(w, "layers", norm(w, "norm", pairs) if meta["batch_norm"] else pairs)
 
 
 def dcnv2(w: Any, rows: Array, meta: Any, past: Any) -> Array:
@@ -213,6 +214,7 @@ CASES: list[tuple[str, dict[str, Any], Callable[[Any, Array, Any, Any], Array]]]
     ("deepfm", {"mlp_hidden_size": [6, 5], "batch_norm": True}, deepfm),
     ("widedeep", {}, widedeep),
     ("nfm", {"mlp_hidden_size": [6]}, nfm),
+    ("nfm", {"mlp_hidden_size": [6], "batch_norm": True}, nfm),
     ("dcnv2", {"embedding_size": 3, "mlp_hidden_size": [7], "cross_layer_num": 2, "reg_weight": 0.01}, dcnv2),
     ("dcnv2", {"embedding_size": 3, "mlp_hidden_size": [7], "structure": "parallel"}, dcnv2),
     ("dcnv2", {"embedding_size": 3, "mlp_hidden_size": [7], "mixed": True, "expert_num": 2, "low_rank": 3}, dcnv2),
