@@ -208,13 +208,11 @@ class Contextual(Fielded):
         shape = len(user[0]), len(item[0])
 
         def beside(*parts: Tensor) -> Tensor:
-            """Each user's beside each item's, (pairs, fields, …)."""
-            own = zip(parts, (1, 0, 1), strict=True)
-            return torch.cat([part.unsqueeze(dim).expand(*shape, *part.shape[1:]) for part, dim in own], 2).flatten(
-                0, 1
-            )
+            """Each user's beside each item's (users, items, fields, …)."""
+            spread = zip(parts, (1, 0, 1), strict=True)
+            return torch.cat([part.unsqueeze(dim).expand(*shape, *part.shape[1:]) for part, dim in spread], 2)
 
-        rows = [beside(*parts) for parts in zip(user, item, context, strict=True)]
+        rows = [beside(*parts).flatten(0, 1) for parts in zip(user, item, context, strict=True)]
         own = () if past is None else (tuple(part.repeat_interleave(shape[1], 0) for part in past),)
         return self._finished(code.scores(network, *rows, *own)).reshape(shape)
 
