@@ -22,13 +22,18 @@ if TYPE_CHECKING:
 class Table(nn.Module):  # type: ignore[misc]  # torch is not typed
     """A row of ``width`` numbers for each value of each field, and with ``first_order`` one more, its weight alone.
 
+    The values of a sequence are pooled: their mean, sum, or the greatest number of each column.
+
     ``slots`` are those of each field, ``sizes`` its rows. What is unknown, the first row of a field that has others,
     begins at 0; the others as Glorot & Bengio 2010, "Understanding the difficulty of training deep feedforward neural
     networks" (AISTATS), eq. 16, have it of a normal distribution.
     """
 
-    def __init__(self, sizes: Sequence[int], slots: Sequence[int], width: int, *, first_order: bool = True) -> None:
+    def __init__(
+        self, sizes: Sequence[int], slots: Sequence[int], width: int, *, first_order: bool = True, pooling: str = "mean"
+    ) -> None:
         super().__init__()
+        self.pooling = pooling
         self.slots, self.width, rows = list(slots), width, sum(sizes)
         self.weight = nn.Parameter(torch.empty(rows, width + first_order))
         self.bias = nn.Parameter(torch.zeros(1)) if first_order else None
@@ -46,6 +51,16 @@ class Table(nn.Module):  # type: ignore[misc]  # torch is not typed
         the last, where it is not all.
         """
         slots = self.slots if fields is None else self.slots[fields[0] : fields[1]]
+        if values is not None and self.pooling != "mean":
+            many = torch.from_numpy(np.repeat(np.array(slots) > 1, slots)).to(values.device)
+            values = torch.where(many, (values != 0).float(), values)
+            if self.pooling == "max" and max(slots) > 1:
+                each = self._looked_up(codes, values, [1] * sum(slots))
+                return tuple(_greatest(part, values != 0, slots) for part in each)
+        return self._looked_up(codes, values, slots)
+
+    def _looked_up(self, codes: Tensor, values: Tensor | None, slots: list[int]) -> Fields:
+        """The sums of the slots' rows."""
         bounds = np.cumsum([0, *slots])
         if codes.device.type == "cpu":
             made: tuple[Tensor, Tensor] = _Rows.apply(self.weight, self.width, codes, values, bounds)
@@ -62,6 +77,14 @@ class Table(nn.Module):  # type: ignore[misc]  # torch is not typed
         """The sum of the weights (n, fields) and the bias (n,)."""
         assert self.bias is not None
         return weights.sum(1) + self.bias
+
+
+def _greatest(parts: Tensor, there: Tensor, slots: list[int]) -> Tensor:
+    """Of what stands in slots (n, slots, …) the greatest of each field (n, fields, …), or 0 where nothing is there."""
+    absent = ~there.view(*there.shape, *[1] * (parts.dim() - 2))
+    own = [part.amax(1) for part in parts.masked_fill(absent, -torch.inf).split(slots, 1)]
+    found = torch.stack(own, 1)
+    return found.masked_fill(found.isneginf(), 0)
 
 
 class _Rows(torch.autograd.Function):  # type: ignore[misc]

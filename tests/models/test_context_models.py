@@ -292,6 +292,27 @@ def test_the_table_is_torch_s_own(counted: bool) -> None:
     assert table.weight[5].any()
 
 
+def test_the_values_of_a_sequence_are_pooled() -> None:
+    """Of a field of three slots: the mean of those that are there, their sum, or the greatest of each column."""
+    codes = torch.tensor([[1, 5, 6, 8, 12], [4, 5, 9, 6, 6], [0, 5, 6, 6, 6]], dtype=torch.int32)
+    values = torch.tensor([[1, -2.0, 1 / 3, 1 / 3, 1 / 3], [1, 0.5, 1, 0, 0], [1, 3.0, 0, 0, 0]])
+    present = [codes[row, 2:][values[row, 2:] != 0].long() for row in range(3)]
+    for pooling in ("mean", "sum", "max"):
+        table = Table([5, 1, 7], [1, 1, 3], 4, first_order=False, pooling=pooling)
+        with torch.no_grad():
+            table.weight.normal_()
+        (rows,) = table(codes, values)
+        own = table.weight.detach().clone().requires_grad_()
+        pooled = {"mean": lambda x: x.mean(0), "sum": lambda x: x.sum(0), "max": lambda x: x.amax(0)}[pooling]
+        last = [pooled(own[codes]) if len(codes) else torch.zeros(4) for codes in present]
+        expected = torch.stack([own[codes[:, 0].long()], values[:, 1:2] * own[5], torch.stack(last)], 1)
+        torch.testing.assert_close(rows, expected)
+        slope = torch.rand(3, 3, 4)
+        rows.backward(slope)
+        expected.backward(slope)
+        torch.testing.assert_close(table.weight.grad, own.grad)
+
+
 @pytest.mark.parametrize("fields", [1, 2, 7])
 def test_products_of_pairs_and_their_gradient_are_torch_s_own(fields: int) -> None:
     rows = torch.randn(50, fields, 6)[:, :, :5].requires_grad_()  # not contiguous

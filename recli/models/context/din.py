@@ -26,6 +26,7 @@ class DIN(Deep):
     mlp_hidden_size: tuple[int, ...] = param((256, 256, 256), "widths of the perceptron's layers", least=1)
     dropout_prob: float = param(0.0, "share of numbers that a layer does not get in a step", least=0, below=1)
     att_hidden_size: tuple[int, ...] = param((36,), "widths of the layers of the perceptron that weighs", least=1)
+    pooling_mode: str = param("mean", "what the values of a sequence become", one_of=("mean", "sum", "max"))
     max_seq_length: int = param(50, "events of a history that are read, the last ones", least=1)
 
     @property
@@ -44,6 +45,7 @@ def build(
     att_hidden_size: Sequence[int],
     max_seq_length: int,
     item: Sequence[int],
+    pooling_mode: str = "mean",  # older models do not say
 ) -> nn.Module:
     """The rows and layers; ``item`` are the first of the item's fields and the one behind the last."""
     from torch import nn
@@ -51,7 +53,7 @@ def build(
     from recli.training.fields import Perceptron, Table
 
     width, own = len(slots) * embedding_size, (item[1] - item[0]) * embedding_size
-    network = nn.ModuleDict({"table": Table(sizes, slots, embedding_size, first_order=False)})
+    network = nn.ModuleDict({"table": Table(sizes, slots, embedding_size, first_order=False, pooling=pooling_mode)})
     network["weigh"] = Perceptron([4 * own, *att_hidden_size])
     network["layers"] = Perceptron([width + 2 * own, *mlp_hidden_size], dropout_prob, batch_norm=batch_norm, dice=True)
     network.item = slice(*item)
