@@ -187,9 +187,8 @@ class Encoder:
 
     def encode(self, role: str, table: pl.DataFrame | None, n: int, own: Ints | None = None) -> Coded:
         """The fields of n rows; a column that is not there is missing everywhere. ``own`` are the ids' rows."""
-        first, at, counted = 0, 0, False
-        slots = sum(one.slots for one in self.of(role))
-        codes, values = np.empty((slots, n), np.int32), np.ones((slots, n), np.float32)
+        first, at, shape = 0, 0, (sum(one.slots for one in self.of(role)), n)
+        codes, values = np.empty(shape, np.int32), None
         for one in self.fields:
             if one.role == role:
                 if one.how == "id":
@@ -202,10 +201,11 @@ class Encoder:
                 of = slice(at, at + one.slots)
                 np.add(made[0].T, np.int32(first), out=codes[of])
                 if made[1] is not None:
-                    values[of], counted = made[1].T, True
+                    values = np.ones(shape, np.float32) if values is None else values
+                    values[of] = made[1].T
                 at += one.slots
             first += one.size
-        return Coded(codes=by_rows(codes), values=by_rows(values) if counted else None)
+        return Coded(codes=by_rows(codes), values=None if values is None else by_rows(values))
 
     def check(self, role: str, coded: Coded, n: int) -> None:
         """Whether these can be the fields of n rows.

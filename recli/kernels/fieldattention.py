@@ -9,7 +9,7 @@ import numpy as np
 from recli.kernels import fixed, kernel, part, spread
 from recli.kernels.dropout import lots
 from recli.kernels.exponential import exp
-from recli.kernels.vector import dot, load, maximum, plus, store, times, zeros
+from recli.kernels.vector import dot, load, maximum, plus, store, zeros
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +22,7 @@ def attend(parts: Floats, heads: int, scale: float, seed: int, dropped: int, out
 
     ``parts`` (n, fields, 4 × width) are the query, the key, the value, and what is added; each of the ``heads`` has its
     part of the width. The shares (n, heads, fields, fields), softmax(scale × query · key), of which about ``dropped``
-    in 65,536 are left out and stand there with a minus, are for `slopes`.
+    in 65,536 are left out and stand there with a minus, are for `gradient`.
     """
     assert parts.flags.c_contiguous and out.flags.c_contiguous
     n, fields, width = out.shape
@@ -33,13 +33,13 @@ def attend(parts: Floats, heads: int, scale: float, seed: int, dropped: int, out
     return shares
 
 
-def slopes(parts: Floats, shares: Floats, scale: float, dropped: int, gradient: Floats, out: Floats) -> None:
-    """The way back of `attend`: what ``gradient`` (n, fields, width) is of the parts, into ``out``, as large."""
-    assert parts.flags.c_contiguous and gradient.flags.c_contiguous and out.flags.c_contiguous
-    width = gradient.shape[2] // shares.shape[1]
-    given = (parts.reshape(-1, width), shares, np.float32(scale), dropped, gradient.reshape(-1, width))
+def gradient(of: Floats, parts: Floats, shares: Floats, scale: float, dropped: int, out: Floats) -> None:
+    """The way back of `attend`: from the gradient ``of`` what it made (n, fields, width) the parts', into ``out``."""
+    assert parts.flags.c_contiguous and of.flags.c_contiguous and out.flags.c_contiguous
+    width = of.shape[2] // shares.shape[1]
+    given = (of.reshape(-1, width), parts.reshape(-1, width), shares, np.float32(scale), dropped)
     into = out.reshape(-1, width)
-    spread(lambda start, stop: _slopes(*given, into, fixed(width), start, stop), len(shares))
+    spread(lambda start, stop: _gradient(*given, into, fixed(width), start, stop), len(shares))
 
 
 @part
@@ -87,12 +87,12 @@ def _attend(
 
 
 @kernel
-def _slopes(
+def _gradient(
+    of: Floats,
     parts: Floats,
     shares: Floats,
     scale: np.float32,
     dropped: int,
-    gradient: Floats,
     out: Floats,
     width: NDArray[np.void],
     start: int,
@@ -106,7 +106,7 @@ def _slopes(
                 for which in range(1, 3):
                     store(out, at(n, i, which, h, fields, heads), zeros(width))
             for i in range(fields):
-                row, own = shares[n, h, i], load(gradient, (n * fields + i) * heads + h, width)
+                row, own = shares[n, h, i], load(of, (n * fields + i) * heads + h, width)
                 mean = np.float32(0)
                 for j in range(fields):
                     slope[j] = np.float32(0)
@@ -121,4 +121,4 @@ def _slopes(
                     total = plus(total, of_score, load(parts, key, width))
                     store(out, key, plus(load(out, key, width), of_score, query))
                 store(out, at(n, i, 0, h, fields, heads), total)
-                store(out, at(n, i, 3, h, fields, heads), times(np.float32(1), own))
+                store(out, at(n, i, 3, h, fields, heads), own)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int32]
     Longs = NDArray[np.int64]
 
+ONE = np.float32(1)
+_none = np.empty((0, 0), np.float32)  # values where all slots count 1
+
 
 def gather(table: Floats, codes: Ints, values: Floats | None, bounds: Longs, out: Floats, last: Floats) -> None:
     """Put the rows of each field into ``out`` (n, fields, width), and what follows them in the table into ``last``.
@@ -26,11 +29,9 @@ def gather(table: Floats, codes: Ints, values: Floats | None, bounds: Longs, out
     """
     assert table.flags.c_contiguous and codes.flags.c_contiguous and out.flags.c_contiguous
     out, last = _shaped(table, out, last, len(bounds) - 1)
-    given = (bounds, out, last, fixed(table.shape[1]), fixed(out.shape[1]))
-    if values is None:
-        spread(lambda start, stop: _gather(table, codes, *given, start, stop), len(codes))
-    else:
-        spread(lambda start, stop: _gather_times(table, codes, values, *given, start, stop), len(codes))
+    given = (table, codes, _none if values is None else values, bounds, out, last)
+    widths = fixed(table.shape[1]), fixed(out.shape[1])
+    spread(lambda start, stop: _gather(*given, *widths, start, stop), len(codes))
 
 
 def scatter(gradient: Floats, last: Floats, codes: Ints, values: Floats | None, bounds: Longs, table: Floats) -> None:
@@ -41,11 +42,9 @@ def scatter(gradient: Floats, last: Floats, codes: Ints, values: Floats | None, 
     assert table.flags.c_contiguous and codes.flags.c_contiguous and gradient.flags.c_contiguous
     fields = len(bounds) - 1
     gradient, last = _shaped(table, gradient, last, fields)
-    given = (bounds, table, fixed(gradient.shape[1]), fixed(table.shape[1]))
-    if values is None:
-        spread(lambda start, stop: _scatter(gradient, last, codes, *given, start, stop), fields)
-    else:
-        spread(lambda start, stop: _scatter_times(gradient, last, codes, values, *given, start, stop), fields)
+    given = (gradient, last, codes, _none if values is None else values, bounds, table)
+    widths = fixed(gradient.shape[1]), fixed(table.shape[1])
+    spread(lambda start, stop: _scatter(*given, *widths, start, stop), fields)
 
 
 def _shaped(table: Floats, rows: Floats, last: Floats, fields: int) -> tuple[Floats, Floats]:
@@ -57,7 +56,7 @@ def _shaped(table: Floats, rows: Floats, last: Floats, fields: int) -> tuple[Flo
     return rows.reshape(n * fields, rows.shape[2]), last
 
 
-def pairwise(rows: Floats, out: Floats) -> None:
+def bi_interaction(rows: Floats, out: Floats) -> None:
     """Put the sum over all pairs of fields of their rows' products into ``out`` (n, width), number by number.
 
     ``rows`` are (n, fields, width); Rendle 2010, "Factorization machines" (ICDM), lemma 3.1.
@@ -65,15 +64,15 @@ def pairwise(rows: Floats, out: Floats) -> None:
     assert rows.flags.c_contiguous and out.flags.c_contiguous
     n, fields, width = rows.shape
     given = rows.reshape(n * fields, width), out, fields, fixed(width)
-    spread(lambda start, stop: _pairwise(*given, start, stop), n)
+    spread(lambda start, stop: _bi_interaction(*given, start, stop), n)
 
 
-def pairwise_slope(rows: Floats, gradient: Floats, out: Floats) -> None:
-    """The way back of `pairwise`: what ``gradient`` (n, width) is of the rows into ``out``, (n, fields, width) both."""
+def bi_interaction_gradient(rows: Floats, gradient: Floats, out: Floats) -> None:
+    """From the ``gradient`` of what it made (n, width) that of the rows, into ``out``, (n, fields, width) both."""
     assert rows.flags.c_contiguous and gradient.flags.c_contiguous and out.flags.c_contiguous
     n, fields, width = rows.shape
     given = rows.reshape(n * fields, width), gradient, out.reshape(n * fields, width), fields, fixed(width)
-    spread(lambda start, stop: _pairwise_slope(*given, start, stop), n)
+    spread(lambda start, stop: _bi_interaction_gradient(*given, start, stop), n)
 
 
 def by_rows(columns: Ints | Floats) -> Any:
@@ -87,29 +86,6 @@ def by_rows(columns: Ints | Floats) -> Any:
 def _gather(
     table: Floats,
     codes: Ints,
-    bounds: Longs,
-    out: Floats,
-    last: Floats,
-    whole: NDArray[np.void],
-    own: NDArray[np.void],
-    start: int,
-    stop: int,
-) -> None:
-    fields, more = len(bounds) - 1, last.shape[1] > 0
-    for n in range(start, stop):
-        for f in range(fields):
-            row = load(table, codes[n, bounds[f]], whole)
-            for slot in range(bounds[f] + 1, bounds[f + 1]):
-                row = plus(row, np.float32(1), load(table, codes[n, slot], whole))
-            store(out, n * fields + f, head(row, own))
-            if more:
-                last[n, f] = tail(row, own)
-
-
-@kernel
-def _gather_times(
-    table: Floats,
-    codes: Ints,
     values: Floats,
     bounds: Longs,
     out: Floats,
@@ -119,14 +95,15 @@ def _gather_times(
     start: int,
     stop: int,
 ) -> None:
-    fields, more = len(bounds) - 1, last.shape[1] > 0
+    fields, more, counted = len(bounds) - 1, last.shape[1] > 0, len(values) > 0
     for n in range(start, stop):
         for f in range(fields):
             first = bounds[f]
-            row = times(values[n, first], load(table, codes[n, first], whole))
+            row = times(values[n, first] if counted else ONE, load(table, codes[n, first], whole))
             for slot in range(first + 1, bounds[f + 1]):
-                if values[n, slot] != 0:
-                    row = plus(row, values[n, slot], load(table, codes[n, slot], whole))
+                value = values[n, slot] if counted else ONE
+                if value != 0:
+                    row = plus(row, value, load(table, codes[n, slot], whole))
             store(out, n * fields + f, head(row, own))
             if more:
                 last[n, f] = tail(row, own)
@@ -137,27 +114,6 @@ def _scatter(
     gradient: Floats,
     last: Floats,
     codes: Ints,
-    bounds: Longs,
-    table: Floats,
-    own: NDArray[np.void],
-    whole: NDArray[np.void],
-    start: int,
-    stop: int,
-) -> None:
-    fields, more = len(bounds) - 1, last.shape[1] > 0
-    for n in range(len(codes)):
-        for f in range(start, stop):
-            slope = joined(load(gradient, n * fields + f, own), last[n, f] if more else np.float32(0), whole)
-            for slot in range(bounds[f], bounds[f + 1]):
-                code = codes[n, slot]
-                store(table, code, plus(load(table, code, whole), np.float32(1), slope))
-
-
-@kernel
-def _scatter_times(
-    gradient: Floats,
-    last: Floats,
-    codes: Ints,
     values: Floats,
     bounds: Longs,
     table: Floats,
@@ -166,34 +122,34 @@ def _scatter_times(
     start: int,
     stop: int,
 ) -> None:
-    fields, more = len(bounds) - 1, last.shape[1] > 0
+    fields, more, counted = len(bounds) - 1, last.shape[1] > 0, len(values) > 0
     for n in range(len(codes)):
         for f in range(start, stop):
             slope = joined(load(gradient, n * fields + f, own), last[n, f] if more else np.float32(0), whole)
             for slot in range(bounds[f], bounds[f + 1]):
-                code, value = codes[n, slot], values[n, slot]
+                code, value = codes[n, slot], values[n, slot] if counted else ONE
                 if value != 0:
                     store(table, code, plus(load(table, code, whole), value, slope))
 
 
 @kernel
-def _pairwise(rows: Floats, out: Floats, fields: int, width: NDArray[np.void], start: int, stop: int) -> None:
+def _bi_interaction(rows: Floats, out: Floats, fields: int, width: NDArray[np.void], start: int, stop: int) -> None:
     for n in range(start, stop):
         total, squares = zeros(width), zeros(width)
         for f in range(fields):
             row = load(rows, n * fields + f, width)
-            total, squares = plus(total, np.float32(1), row), plus(squares, np.float32(1), each(row, row))
+            total, squares = plus(total, ONE, row), plus(squares, ONE, each(row, row))
         store(out, n, times(np.float32(0.5), plus(each(total, total), np.float32(-1), squares)))
 
 
 @kernel
-def _pairwise_slope(
+def _bi_interaction_gradient(
     rows: Floats, gradient: Floats, out: Floats, fields: int, width: NDArray[np.void], start: int, stop: int
 ) -> None:
     for n in range(start, stop):
         total, slope = zeros(width), load(gradient, n, width)
         for f in range(fields):
-            total = plus(total, np.float32(1), load(rows, n * fields + f, width))
+            total = plus(total, ONE, load(rows, n * fields + f, width))
         for f in range(fields):
             at = n * fields + f
             store(out, at, each(slope, plus(total, np.float32(-1), load(rows, at, width))))

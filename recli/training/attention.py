@@ -89,10 +89,10 @@ class _Attended(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
-        from recli.kernels.fieldattention import slopes
+        from recli.kernels.fieldattention import gradient as of_parts
 
         (parts,), (scale, dropped) = ctx.saved_tensors, ctx.given
         out = torch.empty_like(parts)
         with on_threads_of_torch():
-            slopes(parts.detach().numpy(), ctx.shares, scale, dropped, gradient.contiguous().numpy(), out.numpy())
+            of_parts(gradient.contiguous().numpy(), parts.detach().numpy(), ctx.shares, scale, dropped, out.numpy())
         return out, None, None, None, None

@@ -117,36 +117,36 @@ class _Rows(torch.autograd.Function):  # type: ignore[misc]
         return total, None, None, None, None
 
 
-def products_of_pairs(rows: Tensor) -> Tensor:
+def bi_interaction(rows: Tensor) -> Tensor:
     """The sum over pairs of fields of the products of their rows (n, fields, width), number by number: (n, width)."""
     if rows.device.type != "cpu" or rows.dtype != torch.float32:
         return (rows.sum(1).square() - rows.square().sum(1)) / 2
-    made: Tensor = _Pairwise.apply(rows)
+    made: Tensor = _BiInteraction.apply(rows)
     return made
 
 
-class _Pairwise(torch.autograd.Function):  # type: ignore[misc]
+class _BiInteraction(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
-        from recli.kernels.fields import pairwise
+        from recli.kernels.fields import bi_interaction
         from recli.training.team import on_threads_of_torch
 
         rows = rows.contiguous()
         ctx.save_for_backward(rows)
         out = rows.new_empty(len(rows), rows.shape[2])
         with on_threads_of_torch():
-            pairwise(rows.detach().numpy(), out.numpy())
+            bi_interaction(rows.detach().numpy(), out.numpy())
         return out
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        from recli.kernels.fields import pairwise_slope
+        from recli.kernels.fields import bi_interaction_gradient
         from recli.training.team import on_threads_of_torch
 
         (rows,) = ctx.saved_tensors
         out = torch.empty_like(rows)
         with on_threads_of_torch():
-            pairwise_slope(rows.detach().numpy(), gradient.contiguous().numpy(), out.numpy())
+            bi_interaction_gradient(rows.detach().numpy(), gradient.contiguous().numpy(), out.numpy())
         return out
 
 

@@ -16,7 +16,7 @@ from recli.fields import ROLES
 from recli.interactions import Interactions, Queries
 from recli.kernels.fields import by_rows
 from recli.model import Run
-from recli.training.fields import Table, products_of_pairs
+from recli.training.fields import Table, bi_interaction
 from tests.checks import model
 
 Array = np.ndarray[Any, Any]
@@ -314,10 +314,10 @@ def test_the_values_of_a_sequence_are_pooled() -> None:
 
 
 @pytest.mark.parametrize("fields", [1, 2, 7])
-def test_products_of_pairs_and_their_gradient_are_torch_s_own(fields: int) -> None:
+def test_bi_interaction_and_its_gradient_are_torch_s_own(fields: int) -> None:
     rows = torch.randn(50, fields, 6)[:, :, :5].requires_grad_()  # not contiguous
     slope = torch.randn(50, 5)
-    made = products_of_pairs(rows)
+    made = bi_interaction(rows)
     made.backward(slope)
     own = rows.detach().double().requires_grad_()
     pairs = [own[:, i] * own[:, j] for i in range(fields) for j in range(i)]

@@ -40,7 +40,7 @@ def build(
 
 def scores(network: Any, rows: Tensor, weights: Tensor) -> Tensor:
     """The two parts (n,)."""
-    from recli.training.fields import products_of_pairs
+    from recli.training.fields import bi_interaction
 
     first = network["table"].total(weights)
-    return first + products_of_pairs(rows).sum(1) + network["layers"](rows.flatten(1))
+    return first + bi_interaction(rows).sum(1) + network["layers"](rows.flatten(1))

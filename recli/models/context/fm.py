@@ -31,6 +31,6 @@ def build(sizes: Sequence[int], slots: Sequence[int], embedding_size: int) -> nn
 
 def scores(network: Any, rows: Tensor, weights: Tensor) -> Tensor:
     """The weights and the products of all pairs of fields (n,)."""
-    from recli.training.fields import products_of_pairs
+    from recli.training.fields import bi_interaction
 
-    return network["table"].total(weights) + products_of_pairs(rows).sum(1)
+    return network["table"].total(weights) + bi_interaction(rows).sum(1)

@@ -51,8 +51,8 @@ def build(
 
 def scores(network: Any, rows: Tensor, weights: Tensor) -> Tensor:
     """The weights, and the perceptron's number (n,)."""
-    from recli.training.fields import products_of_pairs
+    from recli.training.fields import bi_interaction
 
     first = network["table"].total(weights)
-    pairs = products_of_pairs(rows)
+    pairs = bi_interaction(rows)
     return first + network["layers"](network["norm"](pairs) if "norm" in network else pairs)
