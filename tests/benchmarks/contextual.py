@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from oldnames import RECBOLE
 
 from recli.coding import Coding
 from recli.interactions import Interactions
@@ -37,14 +38,11 @@ COLUMNS = ("age", "gender", "occupation", "release_year", "class")
 EPOCHS = 3
 
 # Says when it is ready, then does an epoch for each line, and answers with its seconds.
-PEER = """
-import sys, time, types
-import numpy as np, scipy.sparse, torch
-np.float, np.float_, np.complex_, np.bool8 = float, np.float64, np.complex128, np.bool_
-np.unicode_, np.object = np.str_, object
-for name in ("ray", "ray.tune", "hyperopt"):
-    sys.modules.setdefault(name, types.ModuleType(name))
-sys.modules["ray"].tune = sys.modules["ray.tune"]
+PEER = (
+    RECBOLE
+    + """
+import sys, time
+import torch
 folder, name, number = sys.argv[1:]
 torch.set_num_threads(int(number))
 from recbole.config import Config
@@ -64,6 +62,7 @@ for epoch, _ in enumerate(sys.stdin):
     trainer._train_epoch(train, epoch, show_progress=False)
     print(time.perf_counter() - started, flush=True)
 """
+)
 
 
 def ours(data: Interactions, name: str, threads: int) -> list[float]:

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from oldnames import RECBOLE
 
 from recli.interactions import Interactions
 from recli.kernels import threads
@@ -66,12 +67,11 @@ TASKS = {
 }
 
 # Says when it has a model, then does what it is told in a line, and answers with the seconds and what it found.
-PEER = """
+PEER = (
+    RECBOLE
+    + """
 import itertools, json, sys, time
-import numpy as np, scipy.sparse, torch
-np.float, np.float_, np.complex_, np.bool8 = float, np.float64, np.complex128, np.bool_
-np.unicode_, np.object = np.str_, object
-scipy.sparse.dok_matrix._update = lambda self, entries: self._dict.update(entries)
+import torch
 from recbole.quick_start.quick_start import *
 folder, name, number = sys.argv[1:]
 torch.set_num_threads(int(number))
@@ -103,6 +103,7 @@ for line in sys.stdin:
         said = trainer.evaluate(valid, load_best_model=False)
     print(json.dumps({"seconds": time.perf_counter() - began, **{k: float(v) for k, v in said.items()}}), flush=True)
 """
+)
 
 
 class Peer:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import torch
+from oldnames import RECBOLE
 
 from recli.interactions import Interactions
 from recli.model import Run, configure, parse
@@ -66,14 +67,11 @@ def seconds(data: Interactions, name: str, params: list[str], threads: int, warm
 
 
 # Says how many steps an epoch has and the seconds of each of the first few, the first left out.
-PEER = """
-import json, sys, time, types
-import numpy as np, scipy.sparse, torch
-np.float, np.float_, np.complex_, np.bool8 = float, np.float64, np.complex128, np.bool_
-np.unicode_, np.object = np.str_, object
-for name in ("ray", "ray.tune", "hyperopt"):
-    sys.modules.setdefault(name, types.ModuleType(name))
-sys.modules["ray"].tune = sys.modules["ray.tune"]
+PEER = (
+    RECBOLE
+    + """
+import json, sys, time
+import torch
 folder, dataset, name, number, steps = sys.argv[1:]
 torch.set_num_threads(int(number))
 from recbole.config import Config
@@ -98,6 +96,7 @@ for batch in train:
         break
 print(json.dumps([len(train), took[1:]]))
 """
+)
 THEIRS = {"sasrec": "SASRec", "gru4rec": "GRU4Rec", "narm": "NARM", "caser": "Caser", "bert4rec": "BERT4Rec"}
 
 
