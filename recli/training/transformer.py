@@ -73,9 +73,10 @@ class Encoder(nn.ModuleDict):  # type: ignore[misc]  # torch is not typed
         layer_norm_eps: float,
         initializer_range: float,
         prenorm: bool = False,
+        scaled: bool = False,
     ) -> None:
         super().__init__()
-        self.prenorm = prenorm
+        self.prenorm, self.scale = prenorm, hidden_size**0.5 if scaled else 1
         self["item"] = nn.Embedding(codes, hidden_size)
         self["place"] = nn.Embedding(places, hidden_size)
         self["norm"] = nn.LayerNorm(hidden_size, layer_norm_eps)
@@ -97,7 +98,8 @@ class Encoder(nn.ModuleDict):  # type: ignore[misc]  # torch is not typed
 
     def read(self, item: Tensor, length: Tensor | None) -> Tensor:
         """The row of each place (n, places, width) of items (n, places); ``length`` as `Layer` has it."""
-        x = self["item"](item) + self["place"].weight[: item.shape[1]]
+        rows = self["item"](item)
+        x = (rows if self.scale == 1 else rows * self.scale) + self["place"].weight[: item.shape[1]]
         x = self["dropout"](x if self.prenorm else self["norm"](x))
         for layer in self["layers"]:
             x = layer(x, length)

@@ -26,9 +26,9 @@ def norm(x: np.ndarray) -> np.ndarray:
     return (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + 1e-6)
 
 
-def read(w: dict[str, np.ndarray], history: list[int], prenorm: bool) -> np.ndarray:
+def read(w: dict[str, np.ndarray], history: list[int], prenorm: bool, scaled: bool) -> np.ndarray:
     """The state after the last event."""
-    x = w["item.weight"][history] + w["place.weight"][: len(history)]
+    x = w["item.weight"][history] * (np.sqrt(META["hidden_size"]) if scaled else 1) + w["place.weight"][: len(history)]
     x = x if prenorm else norm(x)
     for layer in ("layers.0", "layers.1"):
 
@@ -49,11 +49,11 @@ def read(w: dict[str, np.ndarray], history: list[int], prenorm: bool) -> np.ndar
     return (norm(x) if prenorm else x)[-1]
 
 
-@pytest.mark.parametrize("prenorm", [False, True])
-def test_a_score_is_the_state_times_the_item(prenorm: bool) -> None:
+@pytest.mark.parametrize(("prenorm", "scaled"), [(False, False), (True, False), (True, True)])
+def test_a_score_is_the_state_times_the_item(prenorm: bool, scaled: bool) -> None:
     torch.manual_seed(2)
-    weights = weights_of(sasrec.build(**META, prenorm=prenorm))
-    meta = json.dumps({**META, "prenorm": prenorm})
+    weights = weights_of(sasrec.build(**META, prenorm=prenorm, scaled=scaled))
+    meta = json.dumps({**META, "prenorm": prenorm, "scaled": scaled})
     scorer = Reader(module=sasrec.__name__, meta=meta, weights=weights, max_seq_length=4, n_items=6)
     queries = Queries(
         user=np.array([-1, 3, 0], np.int32),
@@ -62,7 +62,7 @@ def test_a_score_is_the_state_times_the_item(prenorm: bool) -> None:
     )
     found = scorer.score(queries)
     for row, history in ((0, [1, 5, 2, 4]), (2, [3, 3])):  # of the first only the last four
-        expected = read(weights, history, prenorm) @ weights["item.weight"].T
+        expected = read(weights, history, prenorm, scaled) @ weights["item.weight"].T
         np.testing.assert_allclose(found[row], expected, rtol=1e-4, atol=1e-4)
     assert np.isneginf(found[1]).all()
 

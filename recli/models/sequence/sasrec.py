@@ -26,7 +26,8 @@ class SASRec(Attending):
     gSASRec's (Petrov & Macdonald 2023, RecSys).
 
     Deviations, RecBole's: a softmax over all items in place of the paper's loss, and the encoder of BERT, with norms
-    after the sums; ``prenorm`` has them before, as the paper does for attention, with one more at the end.
+    after the sums. ``prenorm`` has them before, as the paper does for attention, with one more at the end; ``scaled``
+    rows are the authors' program's.
 
     On small data, as MovieLens-100K's, gSASRec stays below `markov`: beside so many negatives it learns for tens of
     epochs no more than how popular items are, and validation stops it there. With ``prenorm``, a dropout of 0.2 and
@@ -34,20 +35,22 @@ class SASRec(Attending):
     """
 
     prenorm: bool = param(False, "norms before attention and perceptron, and at the end; else after each")
+    scaled: bool = param(False, "items' rows times the root of their width, as they are read")
 
     def fit(self, data: Interactions, run: Run) -> Reader:
         """Steps on windows of many users' events."""
         from recli.training.nextitem import fit
 
-        meta = {"items": data.n_items, "places": self.max_seq_length, "prenorm": self.prenorm, **self.shape()}
+        meta = {"items": data.n_items, "places": self.max_seq_length, **self.shape()}
+        meta |= {"prenorm": self.prenorm, "scaled": self.scaled}
         return fit(self, data, run, __name__, meta)
 
 
-def build(items: int, places: int, prenorm: bool, **shape: Any) -> nn.Module:
-    """Rows of items and places, and the layers."""
+def build(items: int, places: int, prenorm: bool, scaled: bool = False, **shape: Any) -> nn.Module:
+    """Rows of items and places, and the layers; older models do not say ``scaled``."""
     from recli.training.transformer import Encoder
 
-    return Encoder(items, places, prenorm=prenorm, **shape)
+    return Encoder(items, places, prenorm=prenorm, scaled=scaled, **shape)
 
 
 def states(network: Any, window: Window) -> Tensor:
