@@ -60,6 +60,29 @@ def store(_: Any, matrix: Any, row: Any, vector: Any) -> Code:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
+def take(_: Any, array: Any, place: Any, fixed: Any) -> Code:
+    """The numbers of an array from ``place`` on, as many as `recli.kernels.fixed` says; they are to be there."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vector = builder.load(_place(context, builder, signature, args, _width(fixed)))
+        vector.align = 4
+        return vector
+
+    return Vector(_width(fixed))(array, place, fixed), code
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def put(_: Any, array: Any, place: Any, vector: Any) -> Code:
+    """Write a vector to where `take` would find it."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store(args[2], _place(context, builder, signature, args, vector.width), align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, place, vector), code
+
+
+@intrinsic  # type: ignore[untyped-decorator]
 def fetch(_: Any, matrix: Any, row: Any, fixed: Any) -> Code:
     """Have a row brought into the second cache, as the first is full of what is worked on: it is wanted next."""
 
@@ -89,6 +112,17 @@ def touch(_: Any, array: Any, place: Any) -> Code:
         return context.get_dummy_value()
 
     return types.void(array, place), code
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def number(_: Any, array: Any, place: Any) -> Code:
+    """``array[place]`` of numbers that follow on each other, the place being in the array."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        at = _place(context, builder, signature, args, 1)
+        return builder.load(builder.bitcast(at, FLOAT.as_pointer()))
+
+    return array.dtype(array, place), code
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -184,6 +218,17 @@ def joined(_: Any, vector: Any, number: Any, fixed: Any) -> Code:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
+def masked(_: Any, vector: Any, by: Any) -> Code:
+    """The vector, with 0 where ``by`` is at most 0; NaN is not."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        nothing = ir.Constant(args[0].type, None)
+        return builder.select(builder.fcmp_ordered("<=", args[1], nothing), nothing, args[0])
+
+    return vector(vector, by), code
+
+
+@intrinsic  # type: ignore[untyped-decorator]
 def above(_: Any, vector: Any, bound: Any) -> Code:
     """A bit, from the lowest on, for each number that is not at most ``bound``: NaN counts. At most 64 wide."""
 
@@ -237,6 +282,13 @@ def _address(context: Any, builder: Any, signature: Any, args: Any, width: int) 
     matrix = make_array(signature.args[0])(context, builder, args[0])
     row = context.cast(builder, args[1], signature.args[1], types.intp)
     first = builder.gep(matrix.data, [builder.mul(row, INDEX(width))])
+    return builder.bitcast(first, ir.VectorType(FLOAT, width).as_pointer())
+
+
+def _place(context: Any, builder: Any, signature: Any, args: Any, width: int) -> Any:
+    """Of the number ``args[1]`` of the array ``args[0]``, for so many."""
+    data = make_array(signature.args[0])(context, builder, args[0]).data
+    first = builder.gep(data, [context.cast(builder, args[1], signature.args[1], types.intp)])
     return builder.bitcast(first, ir.VectorType(FLOAT, width).as_pointer())
 
 

@@ -150,6 +150,52 @@ class _BiInteraction(torch.autograd.Function):  # type: ignore[misc]
         return out
 
 
+def interact(x: Tensor, start: Tensor, layer: nn.Linear, kept: int, told: int) -> tuple[Tensor, Tensor]:
+    """ReLU of a layer over the products of the numbers of two rows, x (n, width, before) and start (n, width, fields).
+
+    Of what it makes the first ``kept`` (n, width, kept), and the sums over the width of the last ``told`` (n, told).
+    """
+    if x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
+        made = layer((x.unsqueeze(3) * start.unsqueeze(2)).flatten(2)).relu()
+        return made[..., :kept], made[..., made.shape[2] - told :].sum(1)
+    found: tuple[Tensor, Tensor] = _Interact.apply(x, start.contiguous(), layer.weight, layer.bias, kept, told)
+    return found
+
+
+class _Interact(torch.autograd.Function):  # type: ignore[misc]
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, start: Tensor, weight: Tensor, bias: Tensor, kept: int, told: int
+    ) -> tuple[Tensor, Tensor]:
+        from recli.kernels.cin import interact, padded
+        from recli.training.team import on_threads_of_torch
+
+        if x.stride(2) != 1 or x.stride(0) != x.shape[1] * x.stride(1):
+            x = x.contiguous()
+        rows, wide = len(weight), padded(len(weight))
+        made, total = x.new_empty(*x.shape[:2], wide), x.new_empty(len(x), wide)
+        with on_threads_of_torch():
+            interact(*_arrays(x, start, weight, bias, made, total))
+        ctx.save_for_backward(x, start, weight, made)
+        return made[..., :kept], total[:, rows - told : rows]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, of_total: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None, None]:
+        from recli.kernels.cin import gradients
+        from recli.training.team import on_threads_of_torch
+
+        x, start, weight, made = ctx.saved_tensors
+        to_x, to_start = x.new_empty(x.shape), torch.empty_like(start)
+        with on_threads_of_torch():
+            given = _arrays(gradient.contiguous(), of_total.contiguous(), x, start, weight, made, to_x, to_start)
+            to_weight, to_bias = gradients(*given)
+        return to_x, to_start, torch.from_numpy(to_weight), torch.from_numpy(to_bias), None, None
+
+
+def _arrays(*tensors: Tensor) -> list[Any]:
+    return [tensor.detach().numpy() for tensor in tensors]
+
+
 class Perceptron(nn.Module):  # type: ignore[misc]
     """Layers of ``widths``: dropout, a product, a norm if asked, ReLU; at the end one number, with ``out``.
 

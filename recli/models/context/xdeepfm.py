@@ -82,14 +82,15 @@ def _interactions(network: Any, rows: Tensor) -> Tensor:
     """What the rows of the layers sum up to (n, rows that are told)."""
     import torch
 
-    start = x = rows.transpose(1, 2)  # (n, width, fields)
+    from recli.training.fields import interact
+
+    start = x = rows.transpose(1, 2).contiguous()  # (n, width, fields)
     told = []
     for depth, layer in enumerate(network["cin"], 1):
-        pairs = (x.unsqueeze(3) * start.unsqueeze(2)).flatten(2)  # (n, width, rows before × fields)
-        made = layer(pairs).relu()
-        whole = network.direct or depth == len(network["cin"])
-        x, own = (made, made) if whole else made.chunk(2, 2)
-        told.append(own.sum(1))
+        size, last = layer.out_features, depth == len(network["cin"])
+        whole = network.direct or last
+        x, own = interact(x, start, layer, 0 if last else size if whole else size // 2, size if whole else size // 2)
+        told.append(own)
     return torch.cat(told, 1)
 
 

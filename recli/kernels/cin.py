@@ -1,0 +1,270 @@
+"""A layer of a compressed interaction network: weighed sums of products, which are made where they are used.
+
+All products of a batch would be far greater than the caches: they are made for a block of rows at a time, there and
+again on the way back, and the sums of four rows stay in registers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from recli.kernels import aligned, fixed, kernel, part, spread
+from recli.kernels.vector import WIDE, dot, load, masked, number, plus, put, store, take, times, zeros
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+
+PANEL: Final = 64 if WIDE else 16  # columns whose sums of four rows are in registers
+LINE: Final = 16  # floats in a line of the cache
+BLOCK: Final = 64  # pairs of rows whose products stay in the second cache
+DEPTH: Final = 128  # of a panel that stays in the first cache
+PIECES: Final = 16  # whose sums of gradients are apart, whatever the number of threads
+
+
+def padded(width: int) -> int:
+    """How wide the rows of a result are, of which only ``width`` numbers count and the others are 0."""
+    return -(-width // PANEL) * PANEL
+
+
+def interact(x: Floats, start: Floats, weight: Floats, bias: Floats, out: Floats, total: Floats) -> None:
+    """Fill ``out`` (n, width, padded) with ReLU(weight · (x ⊗ start) + bias), and ``total`` (n, padded) with its sums.
+
+    x (n, width, before) may be a part of wider rows; start is (n, width, fields), the weight (rows, before × fields).
+    """
+    (n, width, before), fields, rows = x.shape, start.shape[2], len(weight)
+    by_field = weight.reshape(rows, before, fields).transpose(2, 1, 0).reshape(-1, rows)
+    given = (*_flat(x), before, start.reshape(-1, fields), _panels(np.vstack([by_field, bias])))
+    into = (out.reshape(-1, PANEL), total.reshape(-1, PANEL), width, _together(width))
+    spread(lambda low, high: _interact(*given, *into, fixed(PANEL), low, high), -(-n // _together(width)), even=True)
+
+
+def gradients(
+    of: Floats, of_total: Floats, x: Floats, start: Floats, weight: Floats, made: Floats, to_x: Floats, to_start: Floats
+) -> tuple[Floats, Floats]:
+    """The way back of `interact`: fills ``to_x`` and ``to_start``, returns the weight's and the bias's.
+
+    ``of`` (n, width, some) is the gradient of the first of the rows that were ``made``, ``of_total`` (n, some) that of
+    the last of their sums. The same numbers come out whatever the number of threads.
+    """
+    (n, width, before), fields, rows = x.shape, start.shape[2], len(weight)
+    by_field = weight.reshape(rows, before, fields).transpose(0, 2, 1).reshape(rows, -1)
+    sums = aligned(PIECES * rows, padded(before * fields + 1))
+    given = (of.reshape(n * width, -1), of_total, *_flat(x), start.reshape(-1, fields), _panels(by_field), rows)
+    more = (made.reshape(-1, made.shape[2]), width, _together(width), -(-n // _together(width)))
+    into = (to_x.reshape(-1, before), to_start.reshape(-1, fields), sums.reshape(-1, PANEL))
+    spread(lambda low, high: _gradients(*given, *more, *into, fixed(PANEL), low, high), PIECES)
+    total = sums.reshape(PIECES, rows, -1).sum(0)
+    of_weight = total[:, : before * fields].reshape(rows, fields, before).transpose(0, 2, 1)
+    return of_weight.reshape(rows, -1), total[:, before * fields].copy()
+
+
+def _together(width: int) -> int:
+    """Rows of a block, each with ``width`` pairs."""
+    return max(1, BLOCK // width)
+
+
+def _flat(x: Floats) -> tuple[Floats, int]:
+    """All numbers from the first one on, and how far apart the pairs begin."""
+    apart = x.strides[1] // x.itemsize
+    size = max(0, (x.shape[0] * x.shape[1] - 1) * apart + x.shape[2])
+    return np.lib.stride_tricks.as_strided(x, (size,), (x.itemsize,)), apart
+
+
+def _panels(matrix: Floats) -> Floats:
+    """Columns (n, width) as (panels × n, `PANEL`), one panel below the other."""
+    n, width = matrix.shape
+    count = padded(width) // PANEL
+    wide = np.zeros((n, count * PANEL), np.float32)
+    wide[:, :width] = matrix
+    out = aligned(count * n, PANEL)
+    out.reshape(count, n, PANEL)[:] = wide.reshape(n, count, PANEL).transpose(1, 0, 2)
+    return out
+
+
+@part
+def add_product(
+    a: Floats,
+    across: int,
+    along: int,
+    rows: int,
+    depth: int,
+    b: Floats,
+    panel: int,
+    apart: int,
+    out: Floats,
+    to: int,
+    step: int,
+    width: NDArray[np.void],
+) -> None:
+    """out[to + r · step] += Σ_k a[r · across + k · along] · b[panel + k · apart], for so many rows r, and as deep in k.
+
+    Four rows at a time; past the end it is the last one again, whose sum comes out the same.
+    """
+    for r in range(0, rows, 4):
+        s, t, u = min(r + 1, rows - 1), min(r + 2, rows - 1), min(r + 3, rows - 1)
+        sum_r, sum_s = load(out, to + r * step, width), load(out, to + s * step, width)
+        sum_t, sum_u = load(out, to + t * step, width), load(out, to + u * step, width)
+        for k in range(depth):
+            row, at = load(b, panel + k * apart, width), k * along
+            sum_r = plus(sum_r, number(a, r * across + at), row)
+            sum_s = plus(sum_s, number(a, s * across + at), row)
+            sum_t = plus(sum_t, number(a, t * across + at), row)
+            sum_u = plus(sum_u, number(a, u * across + at), row)
+        store(out, to + r * step, sum_r)
+        store(out, to + s * step, sum_s)
+        store(out, to + t * step, sum_t)
+        store(out, to + u * step, sum_u)
+
+
+@part
+def scratch(rows: int, width: int) -> Floats:
+    """Zeros, from the start of a cache line."""
+    raw = np.zeros(rows * width + LINE, np.float32)
+    skip = (-raw.ctypes.data % (4 * LINE)) // 4
+    return raw[skip : skip + rows * width].reshape(rows, width)
+
+
+@part
+def copy(x: Floats, at: int, count: int, out: Floats) -> None:
+    """The numbers of x from ``at`` on, to the start of ``out``."""
+    own = x[at : at + count]
+    for i in range(count):
+        out[i] = own[i]
+
+
+@part
+def multiply(
+    x: Floats, apart: int, before: int, start: Floats, low: int, high: int, near: Floats, out: Floats,
+    lanes: NDArray[np.void]
+) -> None:  # fmt: skip
+    """The products of some pairs, field by field, and behind them a 1. What is written past a field's is the next's."""
+    flat, wide, own = out.reshape(-1), out.shape[1], len(lanes[0].row)
+    for r in range(low, high):
+        copy(x, r * apart, before, near)
+        for j in range(start.shape[1]):
+            for i in range(0, before, own):
+                put(flat, (r - low) * wide + j * before + i, times(start[r, j], take(near, i, lanes)))
+        flat[(r - low) * wide + before * start.shape[1]] = 1
+
+
+@part
+def divide(
+    x: Floats, apart: int, start: Floats, low: int, high: int, near: Floats, of: Floats, to_x: Floats,
+    to_start: Floats, lanes: NDArray[np.void]
+) -> None:  # fmt: skip
+    """The way back of `multiply`: from the products' gradients those of both rows."""
+    flat, wide, own, before = of.reshape(-1), of.shape[1], len(lanes[0].row), to_x.shape[1]
+    room = np.empty(own, np.float32)
+    for r in range(low, high):
+        copy(x, r * apart, before, near)
+        to_start[r] = 0
+        for i in range(0, before, own):
+            total = zeros(lanes)
+            for j in range(start.shape[1]):
+                slope = take(flat, (r - low) * wide + j * before + i, lanes)
+                total = plus(total, start[r, j], slope)
+                to_start[r, j] += dot(slope, take(near, i, lanes))
+            put(room, 0, total)
+            copy(room, 0, min(own, before - i), to_x[r, i:])
+
+
+@part
+def slopes(
+    of: Floats, of_total: Floats, made: Floats, rows: int, width: int, low: int, high: int, shared: Floats,
+    near: Floats, out: Floats, lanes: NDArray[np.void]
+) -> None:  # fmt: skip
+    """The gradients of some pairs' sums before the ReLU, as wide as what was made.
+
+    ``shared`` and ``near`` have that width, and are 0 where no gradient is written to them.
+    """
+    flat, came, own, wide = out.reshape(-1), made.reshape(-1), len(lanes[0].row), made.shape[1]
+    for r in range(low, high):
+        if r % width == 0:
+            shared[rows - of_total.shape[1] : rows] = of_total[r // width]
+        copy(of.reshape(-1), r * of.shape[1], of.shape[1], near)
+        for at in range(0, wide, own):
+            slope = plus(take(shared, at, lanes), np.float32(1), take(near, at, lanes))
+            put(flat, (r - low) * wide + at, masked(slope, take(came, r * wide + at, lanes)))
+
+
+@kernel
+def _interact(
+    x: Floats,
+    apart: int,
+    before: int,
+    start: Floats,
+    panels: Floats,
+    out: Floats,
+    total: Floats,
+    width: int,
+    together: int,
+    lanes: NDArray[np.void],
+    first: int,
+    end: int,
+) -> None:
+    own, many, most = len(lanes[0].row), len(out) // len(start), together * width
+    depth = before * start.shape[1] + 1
+    products, near = scratch(most + 1, -(-depth // own) * own), scratch(1, -(-before // own) * own)[0]
+    flat, wide = products.reshape(-1), products.shape[1]
+    for block in range(first, end):
+        low, high = block * most, min((block + 1) * most, len(start))
+        multiply(x, apart, before, start, low, high, near, products, lanes)
+        for at in range(low * many, high * many):
+            store(out, at, zeros(lanes))
+        for k in range(0, depth, DEPTH):
+            for p in range(many):
+                deep, panel = min(DEPTH, depth - k), p * depth + k
+                add_product(flat[k:], wide, 1, high - low, deep, panels, panel, 1, out, low * many + p, many, lanes)
+        for n in range(block * together, high // width):
+            for p in range(many):
+                sums = zeros(lanes)
+                for r in range(n * width, (n + 1) * width):
+                    made = load(out, r * many + p, lanes)
+                    made = masked(made, made)
+                    sums = plus(sums, np.float32(1), made)
+                    store(out, r * many + p, made)
+                store(total, n * many + p, sums)
+
+
+@kernel
+def _gradients(
+    of: Floats,
+    of_total: Floats,
+    x: Floats,
+    apart: int,
+    start: Floats,
+    panels: Floats,
+    rows: int,
+    made: Floats,
+    width: int,
+    together: int,
+    blocks: int,
+    to_x: Floats,
+    to_start: Floats,
+    sums: Floats,
+    lanes: NDArray[np.void],
+    first: int,
+    end: int,
+) -> None:
+    own, most, depth, wide = len(lanes[0].row), together * width, to_x.shape[1] * start.shape[1], made.shape[1]
+    count = -(-(depth + 1) // own)  # panels of the products, the 1 among them
+    products, back = scratch(most + 1, count * own), scratch(most + 1, count * own)
+    left, right, into = scratch(most, wide), products.reshape(-1, own), back.reshape(-1, own)
+    slope, shared, near_slope = left.reshape(-1), scratch(1, wide)[0], scratch(1, wide)[0]
+    near = scratch(1, -(-to_x.shape[1] // own) * own)[0]
+    for piece in range(first, end):
+        for block in range(blocks * piece // PIECES, blocks * (piece + 1) // PIECES):
+            low, high = block * most, min((block + 1) * most, len(start))
+            slopes(of, of_total, made, rows, width, low, high, shared, near_slope, left, lanes)
+            multiply(x, apart, to_x.shape[1], start, low, high, near, products, lanes)
+            back[:] = 0
+            for p in range(-(-depth // own)):
+                add_product(slope, wide, 1, high - low, rows, panels, p * rows, 1, into, p, count, lanes)
+            for p in range(count):
+                to = piece * rows * count + p
+                add_product(slope, 1, wide, rows, high - low, right, p, count, sums, to, count, lanes)
+            divide(x, apart, start, low, high, near, back, to_x, to_start, lanes)
