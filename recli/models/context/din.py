@@ -21,6 +21,9 @@ class DIN(Deep):
     softmax, so that a strong interest shows. A perceptron reads the rows of all fields, that sum, and its product with
     the item's rows; its layers bend by Dice (eq. 7). The one that weighs sees both rows, their difference and product.
     History are the last ``max_seq_length`` events before the one at hand whose label is above 0.
+
+    On MovieLens-100K's labels it is no better than `lr`: what a user liked lately is much of what the user's own row
+    has learned from all events, and after seven epochs the perceptron knows the train part by heart.
     """
 
     mlp_hidden_size: tuple[int, ...] = param((256, 256, 256), "widths of the perceptron's layers", least=1)

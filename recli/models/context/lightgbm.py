@@ -68,6 +68,9 @@ class LightGBM:
 
     Ke et al. 2017, "LightGBM: a highly efficient gradient boosting decision tree" (NIPS), by the authors' library, with
     RecBole's parameters. With ``categorical`` tokens are told apart as such, not by ranges of their places.
+
+    On MovieLens-100K's labels it stays below `lr`: a split takes a range of users or items, whose places say nothing.
+    With ``categorical`` it is above on the valid part (AUC .777, `lr` .775), where its probabilities are worse.
     """
 
     takes: ClassVar = ("user", "item", "fields")
