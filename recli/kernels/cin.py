@@ -69,8 +69,10 @@ def _together(width: int) -> int:
 
 def _flat(x: Floats) -> tuple[Floats, int]:
     """All numbers from the first one on, and how far apart the pairs begin."""
-    apart = x.strides[1] // x.itemsize
-    size = max(0, (x.shape[0] * x.shape[1] - 1) * apart + x.shape[2])
+    if x.flags.c_contiguous:
+        return x.reshape(-1), x.shape[2]
+    apart = x.strides[0] // x.shape[1] // x.itemsize
+    size = (x.shape[0] * x.shape[1] - 1) * apart + x.shape[2]
     return np.lib.stride_tricks.as_strided(x, (size,), (x.itemsize,)), apart
 
 

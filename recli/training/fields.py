@@ -158,7 +158,7 @@ def interact(x: Tensor, start: Tensor, layer: nn.Linear, kept: int, told: int) -
     if x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
         made = layer((x.unsqueeze(3) * start.unsqueeze(2)).flatten(2)).relu()
         return made[..., :kept], made[..., made.shape[2] - told :].sum(1)
-    found: tuple[Tensor, Tensor] = _Interact.apply(x, start.contiguous(), layer.weight, layer.bias, kept, told)
+    found: tuple[Tensor, Tensor] = _Interact.apply(x, start, layer.weight, layer.bias, kept, told)
     return found
 
 
@@ -172,6 +172,7 @@ class _Interact(torch.autograd.Function):  # type: ignore[misc]
 
         if x.stride(2) != 1 or x.stride(0) != x.shape[1] * x.stride(1):
             x = x.contiguous()
+        start = start.contiguous()
         rows, wide = len(weight), padded(len(weight))
         made, total = x.new_empty(*x.shape[:2], wide), x.new_empty(len(x), wide)
         with on_threads_of_torch():

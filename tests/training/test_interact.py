@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from recli.kernels import cin
 from recli.training.fields import interact
 
-# (n, width, before, fields, rows, kept, told): more products than a panel, more rows, more pairs than a block, one row.
-SHAPES = [(37, 10, 7, 7, 100, 50, 50), (5, 3, 70, 2, 9, 9, 9), (13, 70, 3, 5, 20, 0, 20), (1, 1, 1, 1, 1, 0, 1)]
+# (n, width, before, fields, rows, kept, told): more rows than a panel, more numbers, more pairs than a block, few.
+SHAPES = [(37, 10, 7, 7, 100, 50, 50), (5, 3, 70, 2, 9, 9, 9), (13, 70, 3, 5, 20, 0, 20), (6, 1, 4, 3, 5, 2, 5),
+          (1, 2, 3, 2, 4, 1, 4), (1, 1, 1, 1, 1, 0, 1)]  # fmt: skip
 
 
 def plainly(x: Tensor, start: Tensor, layer: nn.Linear, kept: int, told: int) -> tuple[Tensor, Tensor]:
@@ -25,7 +26,8 @@ def plainly(x: Tensor, start: Tensor, layer: nn.Linear, kept: int, told: int) ->
 def given(n: int, width: int, before: int, fields: int, rows: int) -> tuple[Tensor, Tensor, nn.Linear]:
     torch.manual_seed(3)
     x = torch.randn(n, width, before + 5)[..., :before]  # a part of wider rows
-    return x.requires_grad_(), torch.randn(n, width, fields, requires_grad=True), nn.Linear(before * fields, rows)
+    start = torch.randn(n, fields, width).transpose(1, 2)  # as a table has them
+    return x.requires_grad_(), start.requires_grad_(), nn.Linear(before * fields, rows)
 
 
 def all_of(function: Any, x: Tensor, start: Tensor, layer: nn.Linear, kept: int, told: int) -> list[Tensor]:
@@ -44,6 +46,14 @@ def test_it_is_eq_6(shape: tuple[int, ...], panel: int, monkeypatch: pytest.Monk
     x, start, layer = given(*sizes)
     for found, expected in zip(
         all_of(interact, x, start, layer, kept, told), all_of(plainly, x, start, layer, kept, told), strict=True
+    ):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_row_may_be_both() -> None:
+    _, start, layer = given(6, 1, 3, 3, 5)
+    for found, expected in zip(
+        all_of(interact, start, start, layer, 5, 5), all_of(plainly, start, start, layer, 5, 5), strict=True
     ):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 

@@ -84,12 +84,12 @@ def _interactions(network: Any, rows: Tensor) -> Tensor:
 
     from recli.training.fields import interact
 
-    start = x = rows.transpose(1, 2).contiguous()  # (n, width, fields)
+    start = x = rows.transpose(1, 2)  # (n, width, fields)
     told = []
     for depth, layer in enumerate(network["cin"], 1):
-        size, last = layer.out_features, depth == len(network["cin"])
-        whole = network.direct or last
-        x, own = interact(x, start, layer, 0 if last else size if whole else size // 2, size if whole else size // 2)
+        last = depth == len(network["cin"])
+        size = layer.out_features if network.direct or last else layer.out_features // 2
+        x, own = interact(x, start, layer, 0 if last else size, size)
         told.append(own)
     return torch.cat(told, 1)
 
