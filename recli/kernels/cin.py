@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from recli.kernels import aligned, fixed, kernel, part, spread
-from recli.kernels.vector import WIDE, dot, load, masked, number, plus, put, store, take, times, zeros
+from recli.kernels.vector import WIDE, dot, load, masked, number, plus, store, times, zeros
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -149,7 +149,7 @@ def multiply(
         copy(x, r * apart, before, near)
         for j in range(start.shape[1]):
             for i in range(0, before, own):
-                put(flat, (r - low) * wide + j * before + i, times(start[r, j], take(near, i, lanes)))
+                store(flat, (r - low) * wide + j * before + i, times(start[r, j], load(near, i, lanes)))
         flat[(r - low) * wide + before * start.shape[1]] = 1
 
 
@@ -167,10 +167,10 @@ def divide(
         for i in range(0, before, own):
             total = zeros(lanes)
             for j in range(start.shape[1]):
-                slope = take(flat, (r - low) * wide + j * before + i, lanes)
+                slope = load(flat, (r - low) * wide + j * before + i, lanes)
                 total = plus(total, start[r, j], slope)
-                to_start[r, j] += dot(slope, take(near, i, lanes))
-            put(room, 0, total)
+                to_start[r, j] += dot(slope, load(near, i, lanes))
+            store(room, 0, total)
             copy(room, 0, min(own, before - i), to_x[r, i:])
 
 
@@ -189,8 +189,8 @@ def slopes(
             shared[rows - of_total.shape[1] : rows] = of_total[r // width]
         copy(of.reshape(-1), r * of.shape[1], of.shape[1], near)
         for at in range(0, wide, own):
-            slope = plus(take(shared, at, lanes), np.float32(1), take(near, at, lanes))
-            put(flat, (r - low) * wide + at, masked(slope, take(came, r * wide + at, lanes)))
+            slope = plus(load(shared, at, lanes), np.float32(1), load(near, at, lanes))
+            store(flat, (r - low) * wide + at, masked(slope, load(came, r * wide + at, lanes)))
 
 
 @kernel

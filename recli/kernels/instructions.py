@@ -38,7 +38,10 @@ class _Model(models.PrimitiveModel):  # type: ignore[misc]
 
 @intrinsic  # type: ignore[untyped-decorator]
 def load(_: Any, matrix: Any, row: Any, fixed: Any) -> Code:
-    """Row ``row`` of a matrix whose rows are as wide as those of `recli.kernels.fixed`, and follow on each other."""
+    """Row ``row`` of a matrix whose rows are as wide as those of `recli.kernels.fixed`, and follow on each other.
+
+    Of an array of one dimension, as many numbers from the place ``row`` on; they are to be there.
+    """
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vector = builder.load(_address(context, builder, signature, args, _width(fixed)))
@@ -50,36 +53,13 @@ def load(_: Any, matrix: Any, row: Any, fixed: Any) -> Code:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def store(_: Any, matrix: Any, row: Any, vector: Any) -> Code:
-    """Write a row."""
+    """Write to where `load` would find it."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         builder.store(args[2], _address(context, builder, signature, args, vector.width), align=4)
         return context.get_dummy_value()
 
     return types.void(matrix, row, vector), code
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def take(_: Any, array: Any, place: Any, fixed: Any) -> Code:
-    """The numbers of an array from ``place`` on, as many as `recli.kernels.fixed` says; they are to be there."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        vector = builder.load(_place(context, builder, signature, args, _width(fixed)))
-        vector.align = 4
-        return vector
-
-    return Vector(_width(fixed))(array, place, fixed), code
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def put(_: Any, array: Any, place: Any, vector: Any) -> Code:
-    """Write a vector to where `take` would find it."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[2], _place(context, builder, signature, args, vector.width), align=4)
-        return context.get_dummy_value()
-
-    return types.void(array, place, vector), code
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -119,7 +99,7 @@ def number(_: Any, array: Any, place: Any) -> Code:
     """``array[place]`` of numbers that follow on each other, the place being in the array."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        at = _place(context, builder, signature, args, 1)
+        at = _address(context, builder, signature, args, 1)
         return builder.load(builder.bitcast(at, FLOAT.as_pointer()))
 
     return array.dtype(array, place), code
@@ -278,18 +258,12 @@ def _width(fixed: Any) -> int:
 
 
 def _address(context: Any, builder: Any, signature: Any, args: Any, width: int) -> Any:
-    """Of the row ``args[1]`` of the matrix ``args[0]``."""
-    matrix = make_array(signature.args[0])(context, builder, args[0])
-    row = context.cast(builder, args[1], signature.args[1], types.intp)
-    first = builder.gep(matrix.data, [builder.mul(row, INDEX(width))])
-    return builder.bitcast(first, ir.VectorType(FLOAT, width).as_pointer())
-
-
-def _place(context: Any, builder: Any, signature: Any, args: Any, width: int) -> Any:
-    """Of the number ``args[1]`` of the array ``args[0]``, for so many."""
-    data = make_array(signature.args[0])(context, builder, args[0]).data
-    first = builder.gep(data, [context.cast(builder, args[1], signature.args[1], types.intp)])
-    return builder.bitcast(first, ir.VectorType(FLOAT, width).as_pointer())
+    """Of the row ``args[1]`` of the matrix ``args[0]``; where that has one dimension, of what begins there."""
+    array = make_array(signature.args[0])(context, builder, args[0])
+    place = context.cast(builder, args[1], signature.args[1], types.intp)
+    if signature.args[0].ndim > 1:
+        place = builder.mul(place, INDEX(width))
+    return builder.bitcast(builder.gep(array.data, [place]), ir.VectorType(FLOAT, width).as_pointer())
 
 
 def _all(builder: Any, scalar: Any, width: int) -> Any:
