@@ -43,7 +43,9 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     from recli.kernels import compiling
 
     names, real = [], compiling.machine_code
-    monkeypatch.setattr(compiling, "machine_code", lambda f, given: names.append(f.__qualname__) or real(f, given))
+    monkeypatch.setattr(
+        compiling, "machine_code", lambda f, *given, **how: names.append(f.__qualname__) or real(f, *given, **how)
+    )
     return names
 
 

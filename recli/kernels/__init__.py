@@ -12,26 +12,25 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
-from itertools import pairwise as steps
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from recli.kernels.functions import kernel, part
+from recli.kernels.functions import Kernel, kernel, part
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["aligned", "fixed", "kernel", "part", "spread", "team", "threads"]
+__all__ = ["aligned", "fixed", "kernel", "lender", "part", "spread", "threads"]
 
 LINE: Final = 64  # bytes
 PIECES: Final = 8  # of work for each thread, as not all rows take the same time
 _threads: ContextVar[int] = ContextVar(
     "threads", default=int(os.environ.get("NUMBA_NUM_THREADS") or os.cpu_count() or 1)
 )
-# What has so many threads call a function, each once: other libraries' threads, where those keep the processors busy.
-team: ContextVar[Callable[[int, Callable[[], object]], None] | None] = ContextVar("team", default=None)
+# The address of a function as GOMP_parallel: another library's threads, where those keep the processors busy.
+lender: ContextVar[int | None] = ContextVar("lender", default=None)
 
 
 def fixed(width: int) -> NDArray[np.void]:
@@ -68,24 +67,25 @@ def spread(
 
     With ``entries`` (n + 1,), the running number of the rows' entries, pieces are few and have as many each; ``even``
     rows are one piece for each thread. Handing a piece out costs tens of microseconds, which are much where all the
-    work is done in a thousand.
+    work is done in a thousand; it costs nothing where ``work`` is a `partial` of a kernel, on threads that are lent.
     """
-    count = min(_threads.get(), n)
-    if count <= 1:
+    count, lent = min(_threads.get(), n), lender.get()
+    if lent is not None and count and isinstance(work, partial) and isinstance(work.func, Kernel):
+        work.func.on_threads(lent, count, _starts(n, count, entries, even), work.args)
+    elif count <= 1:
         work(0, n)
-        return
+    else:
+        starts = _starts(n, count, entries, even).tolist()
+        list(_pool(count).map(work, starts[:-1], starts[1:]))
+
+
+def _starts(n: int, count: int, entries: NDArray[np.integer[Any]] | None, even: bool) -> NDArray[np.int64]:
+    """Where the pieces begin, and at last the end."""
     pieces = min(count * (1 if even else PIECES if entries is None else 2), n)
     if entries is None:
-        starts = [n * piece // pieces for piece in range(pieces + 1)]
-    else:
-        shares = np.arange(1, pieces) * (int(entries[-1]) / pieces)
-        starts = [0, *np.searchsorted(entries, shares).tolist(), n]
-    given = team.get()
-    if given is None:
-        list(_pool(count).map(work, starts[:-1], starts[1:]))
-        return
-    rest = steps(starts)  # one at a time, whichever thread asks: it is C's
-    given(count, lambda: [work(*piece) for piece in rest])
+        return n * np.arange(pieces + 1) // pieces
+    found = np.searchsorted(entries, np.arange(1, pieces) * (int(entries[-1]) / pieces))
+    return np.array([0, *found, n])
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -55,7 +56,7 @@ def solve(
     if steps is None:
         gram[np.diag_indices(width)] += reg_weight
         given = (events.indptr, events.indices, events.data, theirs, gram, more, ours, fixed(width))
-        spread(lambda start, stop: _cholesky(*given, start, stop), len(ours))
+        spread(partial(_cholesky, *given), len(ours))
         return
     values, basis = axes.of(gram)
     axes.turn(theirs, basis)
@@ -63,7 +64,7 @@ def solve(
     diagonal = aligned(2, width)
     diagonal[:] = values + reg_weight, np.ones(width)
     system = (events.indptr, events.indices, events.data, theirs, diagonal, more, ours, fixed(width))
-    spread(lambda start, stop: _conjugate_gradient(*system, steps, start, stop), len(ours))
+    spread(partial(_conjugate_gradient, *system, steps), len(ours))
 
 
 @part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,13 +26,13 @@ def shares(scores: Floats, dropped_shares: Floats, looks: Ints, scale: float, se
     is 0. ``dropped_shares``, as large, become the shares after dropout, of which ``dropped`` in 65,536 are left out.
     """
     given = (scores, dropped_shares, looks, np.float32(scale), np.uint64(seed), dropped)
-    spread(lambda start, stop: _shares(*given, start, stop), len(scores))
+    spread(partial(_shares, *given), len(scores))
 
 
 def gradient(shares: Floats, gradients: Floats, looks: Ints, scale: float, seed: int, dropped: int) -> None:
     """Turn what `shares` left in ``scores`` into the shares after dropout, and their gradients into the scores'."""
     given = (shares, gradients, looks, np.float32(scale), np.uint64(seed), dropped)
-    spread(lambda start, stop: _gradient(*given, start, stop), len(shares))
+    spread(partial(_gradient, *given), len(shares))
 
 
 @kernel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import exp, sqrt
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -45,7 +46,7 @@ def encode(events: csr_matrix, network: Network) -> Floats:
     """The hidden layer of each row (rows, width): the sigmoid of its bias plus the sum of r times an encoder row."""
     hidden = np.empty((events.shape[0], len(network.hidden_bias)), np.float32)
     given = (events.indptr, events.indices, events.data, network.encoder, network.hidden_bias, hidden)
-    spread(lambda start, stop: _encode(*given, start, stop), len(hidden))
+    spread(partial(_encode, *given), len(hidden))
     return hidden
 
 
@@ -59,11 +60,11 @@ def descend(events: csr_matrix, network: Network, gradient: Network, reg_weight:
     hidden = encode(events, network)
     error, slope = np.empty(events.nnz, np.float32), np.empty_like(hidden)
     given = (events.indptr, events.indices, events.data, network.decoder, network.bias, hidden, error, slope)
-    spread(lambda start, stop: _errors(*given, start, stop), len(hidden))
+    spread(partial(_errors, *given), len(hidden))
     places = csr_matrix((np.arange(events.nnz, dtype=np.int32), events.indices, events.indptr), events.shape).tocsc()
     by_column = (places.indptr, places.indices, places.data, events.data, error, hidden, slope)
     parts = (*network[1:3], *gradient[1:3], gradient.bias, np.float32(reg_weight))
-    spread(lambda start, stop: _gradient(*by_column, *parts, start, stop), len(network.bias))
+    spread(partial(_gradient, *by_column, *parts), len(network.bias))
     slope.sum(0, out=gradient.hidden_bias)
     return float(np.square(error, dtype=np.float64).sum())
 
@@ -81,7 +82,7 @@ class Adam:
         first, second = (1 - kept**self.steps for kept in KEPT)
         rate = np.float32(learning_rate * sqrt(second) / first)
         given = (self.values, gradient, self.mean, self.square, rate, np.float32(TINY * sqrt(second)))
-        spread(lambda start, stop: _adam(*given, start, stop), len(self.values))
+        spread(partial(_adam, *given), len(self.values))
 
 
 @kernel

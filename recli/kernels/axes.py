@@ -6,6 +6,7 @@ cores from the kernels that come next.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,9 +34,9 @@ def gram(rows: Floats) -> Doubles:
     size = max(CHUNK, -(-n // CHUNKS))
     sums = aligned(max(1, -(-n // size)) * width, width)
     if _by_blocks(width):
-        spread(lambda start, stop: _gram_blocks(rows, size, sums, fixed(BLOCK), start, stop), len(sums) // width)
+        spread(partial(_gram_blocks, rows, size, sums, fixed(BLOCK)), len(sums) // width)
     else:
-        spread(lambda start, stop: _gram(rows, size, sums, fixed(width), start, stop), len(sums) // width)
+        spread(partial(_gram, rows, size, sums, fixed(width)), len(sums) // width)
     total: Doubles = sums.reshape(-1, width, width).sum(axis=0, dtype=np.float64)
     return np.triu(total) + np.triu(total, 1).T
 
@@ -61,9 +62,9 @@ def turn(rows: Floats, axes: Doubles) -> None:
     table = aligned(*axes.shape)
     table[:] = axes
     if _by_blocks(len(table)):
-        spread(lambda start, stop: _turn_blocks(rows, table, fixed(BLOCK), start, stop), len(rows))
+        spread(partial(_turn_blocks, rows, table, fixed(BLOCK)), len(rows))
     else:
-        spread(lambda start, stop: _turn(rows, table, fixed(len(table)), start, stop), len(rows))
+        spread(partial(_turn, rows, table, fixed(len(table))), len(rows))
 
 
 @part

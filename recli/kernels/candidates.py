@@ -11,6 +11,7 @@ the items compares integers, and keys are made of the few that are left.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -53,7 +54,7 @@ def sample(
     bounds, limits = _bounds(weight, n)
     # One for each side, lest a user and an item of the same id cancel out.
     masks = np.random.SeedSequence(seed).generate_state(2, np.uint64).view(np.uint64)
-    spread(lambda a, b: _sample(user, items, bounds, limits, indptr, excluded, masks, drawn, a, b), len(drawn))
+    spread(partial(_sample, user, items, bounds, limits, indptr, excluded, masks, drawn), len(drawn))
     return drawn
 
 

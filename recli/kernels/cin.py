@@ -6,28 +6,22 @@ again on the way back, and the sums of four rows stay in registers.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from recli.kernels import aligned, fixed, kernel, part, spread
-from recli.kernels.vector import WIDE, dot, load, masked, number, plus, store, times, zeros
+from recli.kernels.products import DEPTH, PANEL, add_product, padded, panels, scratch
+from recli.kernels.vector import dot, load, masked, plus, store, times, zeros
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float32]
 
-PANEL: Final = 64 if WIDE else 16  # columns whose sums of four rows are in registers
-LINE: Final = 16  # floats in a line of the cache
 BLOCK: Final = 64  # pairs of rows whose products stay in the second cache
-DEPTH: Final = 128  # of a panel that stays in the first cache
 PIECES: Final = 16  # whose sums of gradients are apart, whatever the number of threads
-
-
-def padded(width: int) -> int:
-    """How wide the rows of a result are, of which only ``width`` numbers count and the others are 0."""
-    return -(-width // PANEL) * PANEL
 
 
 def interact(x: Floats, start: Floats, weight: Floats, bias: Floats, out: Floats, total: Floats) -> None:
@@ -37,9 +31,9 @@ def interact(x: Floats, start: Floats, weight: Floats, bias: Floats, out: Floats
     """
     (n, width, before), fields, rows = x.shape, start.shape[2], len(weight)
     by_field = weight.reshape(rows, before, fields).transpose(2, 1, 0).reshape(-1, rows)
-    given = (*_flat(x), before, start.reshape(-1, fields), _panels(np.vstack([by_field, bias])))
+    given = (*_flat(x), before, start.reshape(-1, fields), panels(np.vstack([by_field, bias])))
     into = (out.reshape(-1, PANEL), total.reshape(-1, PANEL), width, _together(width))
-    spread(lambda low, high: _interact(*given, *into, fixed(PANEL), low, high), -(-n // _together(width)), even=True)
+    spread(partial(_interact, *given, *into, fixed(PANEL)), -(-n // _together(width)), even=True)
 
 
 def gradients(
@@ -53,10 +47,10 @@ def gradients(
     (n, width, before), fields, rows = x.shape, start.shape[2], len(weight)
     by_field = weight.reshape(rows, before, fields).transpose(0, 2, 1).reshape(rows, -1)
     sums = aligned(PIECES * rows, padded(before * fields + 1))
-    given = (of.reshape(n * width, -1), of_total, *_flat(x), start.reshape(-1, fields), _panels(by_field), rows)
+    given = (of.reshape(n * width, -1), of_total, *_flat(x), start.reshape(-1, fields), panels(by_field), rows)
     more = (made.reshape(-1, made.shape[2]), width, _together(width), -(-n // _together(width)))
     into = (to_x.reshape(-1, before), to_start.reshape(-1, fields), sums.reshape(-1, PANEL))
-    spread(lambda low, high: _gradients(*given, *more, *into, fixed(PANEL), low, high), PIECES)
+    spread(partial(_gradients, *given, *more, *into, fixed(PANEL)), PIECES)
     total = sums.reshape(PIECES, rows, -1).sum(0)
     of_weight = total[:, : before * fields].reshape(rows, fields, before).transpose(0, 2, 1)
     return of_weight.reshape(rows, -1), total[:, before * fields].copy()
@@ -74,60 +68,6 @@ def _flat(x: Floats) -> tuple[Floats, int]:
     apart = x.strides[0] // x.shape[1] // x.itemsize
     size = (x.shape[0] * x.shape[1] - 1) * apart + x.shape[2]
     return np.lib.stride_tricks.as_strided(x, (size,), (x.itemsize,)), apart
-
-
-def _panels(matrix: Floats) -> Floats:
-    """Columns (n, width) as (panels × n, `PANEL`), one panel below the other."""
-    n, width = matrix.shape
-    count = padded(width) // PANEL
-    wide = np.zeros((n, count * PANEL), np.float32)
-    wide[:, :width] = matrix
-    out = aligned(count * n, PANEL)
-    out.reshape(count, n, PANEL)[:] = wide.reshape(n, count, PANEL).transpose(1, 0, 2)
-    return out
-
-
-@part
-def add_product(
-    a: Floats,
-    across: int,
-    along: int,
-    rows: int,
-    depth: int,
-    b: Floats,
-    panel: int,
-    apart: int,
-    out: Floats,
-    to: int,
-    step: int,
-    width: NDArray[np.void],
-) -> None:
-    """out[to + r · step] += Σ_k a[r · across + k · along] · b[panel + k · apart], for so many rows r, and as deep in k.
-
-    Four rows at a time; past the end it is the last one again, whose sum comes out the same.
-    """
-    for r in range(0, rows, 4):
-        s, t, u = min(r + 1, rows - 1), min(r + 2, rows - 1), min(r + 3, rows - 1)
-        sum_r, sum_s = load(out, to + r * step, width), load(out, to + s * step, width)
-        sum_t, sum_u = load(out, to + t * step, width), load(out, to + u * step, width)
-        for k in range(depth):
-            row, at = load(b, panel + k * apart, width), k * along
-            sum_r = plus(sum_r, number(a, r * across + at), row)
-            sum_s = plus(sum_s, number(a, s * across + at), row)
-            sum_t = plus(sum_t, number(a, t * across + at), row)
-            sum_u = plus(sum_u, number(a, u * across + at), row)
-        store(out, to + r * step, sum_r)
-        store(out, to + s * step, sum_s)
-        store(out, to + t * step, sum_t)
-        store(out, to + u * step, sum_u)
-
-
-@part
-def scratch(rows: int, width: int) -> Floats:
-    """Zeros, from the start of a cache line."""
-    raw = np.zeros(rows * width + LINE, np.float32)
-    skip = (-raw.ctypes.data % (4 * LINE)) // 4
-    return raw[skip : skip + rows * width].reshape(rows, width)
 
 
 @part

@@ -11,6 +11,7 @@ from numba.extending import typeof_impl
 from recli.kernels import instructions
 from recli.kernels.functions import Instruction, Part
 from recli.kernels.native import Code
+from recli.kernels.sharing import shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
 OPTIONS: Final[dict[str, Any]] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract"}}
 
 
-def machine_code(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Code:
-    """Compile a function for arguments of these types. What it returns is a number, numbers or None.
+def machine_code(function: Callable[..., Any], arguments: tuple[Any, ...], *, pieces: bool = False) -> Code:
+    """Compile a function for arguments of these types, or what calls it for ``pieces``, see `sharing`.
 
-    An array would need what numba keeps as a pickle; what a kernel makes it writes to arrays that it is given.
+    What it returns is a number, numbers or None. An array would need what numba keeps as a pickle; what a kernel makes
+    it writes to arrays that it is given.
     """
-    dispatcher = numba.njit(**OPTIONS)(function)
+    dispatcher = shared(function, OPTIONS) if pieces else numba.njit(**OPTIONS)(function)
     kinds = tuple(numba.typeof(argument) for argument in arguments)
     dispatcher.compile(kinds)
     made = dispatcher.overloads[kinds]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     Words = NDArray[np.uint64]
 
 CHUNK: Final = 1 << 12  # numbers whose lots lie in the first cache
-WORTH: Final = 1 << 20  # numbers that take longer than to hand half of them to another thread
 
 
 def drop(x: Floats, out: Floats, seed: int, dropped: int) -> None:
@@ -24,11 +24,7 @@ def drop(x: Floats, out: Floats, seed: int, dropped: int) -> None:
 
     The same seed leaves out the same places, whatever the number of threads.
     """
-    chunks = -(-len(x) // CHUNK)
-    if len(x) < WORTH:
-        _drop(x, out, np.uint64(seed), dropped, 0, chunks)
-    else:
-        spread(lambda start, stop: _drop(x, out, np.uint64(seed), dropped, start, stop), chunks, even=True)
+    spread(partial(_drop, x, out, np.uint64(seed), dropped), -(-len(x) // CHUNK), even=True)
 
 
 @part

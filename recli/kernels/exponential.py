@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,7 +43,7 @@ def softmax_loss(scores: Floats, bias: Floats, indptr: Longs, items: Ints, losse
     Those of row r are ``items[indptr[r]:indptr[r + 1]]``. The gradient is the softmax times their number, less 1 at
     each of them; the sums fill ``losses`` (rows,).
     """
-    spread(lambda start, stop: _softmax_loss(scores, bias, indptr, items, losses, start, stop), len(scores), even=True)
+    spread(partial(_softmax_loss, scores, bias, indptr, items, losses), len(scores), even=True)
 
 
 @kernel

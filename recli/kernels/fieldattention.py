@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +30,7 @@ def attend(parts: Floats, heads: int, scale: float, seed: int, dropped: int, out
     shares = np.empty((n, heads, fields, fields), np.float32)
     given = (parts.reshape(-1, width // heads), shares, np.float32(scale), np.uint64(seed), dropped)
     into = out.reshape(-1, width // heads)
-    spread(lambda start, stop: _attend(*given, into, fixed(width // heads), start, stop), n)
+    spread(partial(_attend, *given, into, fixed(width // heads)), n)
     return shares
 
 
@@ -39,7 +40,7 @@ def gradient(of: Floats, parts: Floats, shares: Floats, scale: float, dropped: i
     width = of.shape[2] // shares.shape[1]
     given = (of.reshape(-1, width), parts.reshape(-1, width), shares, np.float32(scale), dropped)
     into = out.reshape(-1, width)
-    spread(lambda start, stop: _gradient(*given, into, fixed(width), start, stop), len(shares))
+    spread(partial(_gradient, *given, into, fixed(width)), len(shares))
 
 
 @part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +32,7 @@ def gather(table: Floats, codes: Ints, values: Floats | None, bounds: Longs, out
     out, last = _shaped(table, out, last, len(bounds) - 1)
     given = (table, codes, _none if values is None else values, bounds, out, last)
     widths = fixed(table.shape[1]), fixed(out.shape[1])
-    spread(lambda start, stop: _gather(*given, *widths, start, stop), len(codes))
+    spread(partial(_gather, *given, *widths), len(codes))
 
 
 def scatter(gradient: Floats, last: Floats, codes: Ints, values: Floats | None, bounds: Longs, table: Floats) -> None:
@@ -44,7 +45,7 @@ def scatter(gradient: Floats, last: Floats, codes: Ints, values: Floats | None, 
     gradient, last = _shaped(table, gradient, last, fields)
     given = (gradient, last, codes, _none if values is None else values, bounds, table)
     widths = fixed(gradient.shape[1]), fixed(table.shape[1])
-    spread(lambda start, stop: _scatter(*given, *widths, start, stop), fields)
+    spread(partial(_scatter, *given, *widths), fields)
 
 
 def _shaped(table: Floats, rows: Floats, last: Floats, fields: int) -> tuple[Floats, Floats]:
@@ -64,7 +65,7 @@ def bi_interaction(rows: Floats, out: Floats) -> None:
     assert rows.flags.c_contiguous and out.flags.c_contiguous
     n, fields, width = rows.shape
     given = rows.reshape(n * fields, width), out, fields, fixed(width)
-    spread(lambda start, stop: _bi_interaction(*given, start, stop), n)
+    spread(partial(_bi_interaction, *given), n)
 
 
 def bi_interaction_gradient(rows: Floats, gradient: Floats, out: Floats) -> None:
@@ -72,7 +73,7 @@ def bi_interaction_gradient(rows: Floats, gradient: Floats, out: Floats) -> None
     assert rows.flags.c_contiguous and gradient.flags.c_contiguous and out.flags.c_contiguous
     n, fields, width = rows.shape
     given = rows.reshape(n * fields, width), gradient, out.reshape(n * fields, width), fields, fixed(width)
-    spread(lambda start, stop: _bi_interaction_gradient(*given, start, stop), n)
+    spread(partial(_bi_interaction_gradient, *given), n)
 
 
 def by_rows(columns: Ints | Floats) -> Any:

@@ -80,7 +80,7 @@ def scores(x: csr_matrix, machine: Machine) -> Floats:
     """The score of each case (cases,)."""
     out, given = np.empty(x.shape[0], np.float32), _cases(x)
     width = fixed(machine.rows.shape[1])
-    spread(lambda start, stop: _scores(*given, *machine, out, width, start, stop), len(out))
+    spread(partial(_scores, *given, *machine, out, width), len(out))
     return out
 
 
@@ -88,7 +88,7 @@ def sums(x: csr_matrix, machine: Machine) -> Sums:
     """What the cases, or parts of cases, come to before they meet."""
     n, width = x.shape[0], machine.rows.shape[1]
     found, given = Sums(np.empty(n, np.float32), aligned(n, width)), _cases(x)
-    spread(lambda start, stop: _sums(*given, *machine[1:], *found, fixed(width), start, stop), n)
+    spread(partial(_sums, *given, *machine[1:], *found, fixed(width)), n)
     return found
 
 

@@ -11,12 +11,15 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from threading import RLock
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
 from recli.kernels import native
 from recli.notices import say
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 HERE = Path(__file__).parent
@@ -58,16 +61,29 @@ class Kernel:
 
     def __call__(self, *arguments: Any) -> Any:
         """Call the code for such arguments; raises TypeError where they are not arrays, numbers or tuples of them."""
-        kinds = tuple(map(_kind, arguments))
+        return self._call(arguments, pieces=False)(None, arguments, None)
+
+    def on_threads(self, lender: int, count: int, starts: NDArray[np.int64], arguments: tuple[Any, ...]) -> None:
+        """Call it with the arguments for each piece, from a start to the next, on threads that are lent; see `sharing`.
+
+        Raises:
+            MemoryError: a piece failed.
+        """
+        given = arguments, starts, count, lender
+        if self._call(given, pieces=True)(None, given, None):
+            raise MemoryError(f"{self.function.__qualname__} failed in a thread")
+
+    def _call(self, arguments: tuple[Any, ...], *, pieces: bool) -> native.Call:
+        kinds = (pieces, *map(_kind, arguments))
         call = self.made.get(kinds)
         if call is None:
             with _making:
                 call = self.made.get(kinds)
                 if call is None:
-                    call = self.made[kinds] = native.load(self._code(kinds, arguments))
-        return call(None, arguments, None)
+                    call = self.made[kinds] = native.load(self._code(kinds, arguments, pieces))
+        return call
 
-    def _code(self, kinds: tuple[object, ...], arguments: tuple[Any, ...]) -> native.Code:
+    def _code(self, kinds: tuple[object, ...], arguments: tuple[Any, ...], pieces: bool) -> native.Code:
         """What was kept of it, or else is compiled."""
         path = Path(self.function.__code__.co_filename)
         which = _digest(native.target().encode(), repr(kinds).encode())[:16]  # processors may share a directory
@@ -78,7 +94,7 @@ class Kernel:
             _say_once("compiling for this processor, once; the next run finds it done")
             from recli.kernels.compiling import machine_code
 
-            code = machine_code(self.function, arguments)
+            code = machine_code(self.function, arguments, pieces=pieces)
             if made:
                 native.keep(name, path.parent, made, code)
         return code
@@ -122,7 +138,8 @@ def _made_from(names: dict[str, Any]) -> str:
     """A digest of what a module's kernels are compiled for and by, of the files that hold them and what they call, and
     of the constants there, which may stand elsewhere; empty if one of the modules has no file.
     """
-    files, constants, waiting = {str(HERE / "compiling.py"), native.__file__}, [native.target()], [names]
+    files = {str(HERE / "compiling.py"), str(HERE / "sharing.py"), native.__file__}
+    constants, waiting = [native.target()], [names]
     while waiting:
         names = waiting.pop()
         if "__file__" not in names:

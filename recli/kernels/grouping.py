@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def grouped(group: Ints, key: Keys | None, n_groups: int) -> tuple[Longs, Longs]
     rows = np.empty(len(group), np.int64)
     _group(group, indptr[:-1].copy(), rows)
     if key is not None and not (key[1:] >= key[:-1]).all():
-        spread(lambda start, stop: _sort(key, indptr, rows, start, stop), n_groups)
+        spread(partial(_sort, key, indptr, rows), n_groups)
     return indptr, rows
 
 

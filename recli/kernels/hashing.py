@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def stir(key: Hashes, numbers: Hashes, places: Ints | None = None) -> None:
     """What `recli.splits` does with few rows: mix the numbers, or those at the ``places``, into the keys."""
     none = np.empty(0, np.int32)
-    spread(lambda start, stop: _stir(key, numbers, none if places is None else places, start, stop), len(key))
+    spread(partial(_stir, key, numbers, none if places is None else places), len(key))
 
 
 @kernel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from recli.kernels import kernel, spread
@@ -17,21 +18,21 @@ if TYPE_CHECKING:
 
 def times_dense(history: csr_matrix, weights: Floats, out: Floats) -> None:
     """Add to row q of ``out`` the rows of ``weights`` that row q of ``history`` has; its entries are taken as 1."""
-    spread(lambda start, stop: _dense(history.indptr, history.indices, weights, out, start, stop), len(out))
+    spread(partial(_dense, history.indptr, history.indices, weights, out), len(out))
 
 
 def times_sparse(history: csr_matrix, weights: csr_matrix, out: Floats) -> None:
     """The same with a sparse matrix, and each row of it times its entry in ``history``."""
     h, w = history, weights
     given = (h.indptr, h.indices, h.data, w.indptr, w.indices, w.data, out)
-    spread(lambda start, stop: _sparse(*given, start, stop), len(out))
+    spread(partial(_sparse, *given), len(out))
 
 
 def best_sparse(history: csr_matrix, weights: csr_matrix, out: Floats) -> None:
     """Raise every entry of row q of ``out`` to the highest in its column, among the rows that ``history`` has."""
     h, w = history, weights
     given = (h.indptr, h.indices, w.indptr, w.indices, w.data, out)
-    spread(lambda start, stop: _best_sparse(*given, start, stop), len(out))
+    spread(partial(_best_sparse, *given), len(out))
 
 
 @kernel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -73,7 +74,7 @@ def ascend(
     sample = Sample.of(theirs, chosen, absence * len(theirs.rows))
     given = (events.indptr, events.indices, events.data, theirs, sample, ours, np.float32(rate), np.float32(reg))
     width, tile = fixed(theirs.rows.shape[1]), fixed(TILE)
-    spread(lambda start, stop: _ascend(*given, width, tile, start, stop), len(ours.rows))
+    spread(partial(_ascend, *given, width, tile), len(ours.rows))
 
 
 @part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,7 +49,7 @@ def nearest(
     least = np.zeros(n) if least is None else least
     codes, best = np.full((n, k), -1, np.int32), np.zeros((n, k))
     given = (rows, columns, *norms, shrink, union, own, least, codes, best)
-    spread(lambda start, stop: _nearest(*given, start, stop), n)
+    spread(partial(_nearest, *given), n)
     return codes, best
 
 

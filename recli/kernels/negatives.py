@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +25,7 @@ def draw(user: Ints, indptr: Longs, pairs: Longs, n_items: int, seed: int, out: 
     What user u has are ``pairs[indptr[u]:indptr[u + 1]]``, ascending, less u * n_items. Who has all items gets any.
     """
     given = user, indptr, pairs, n_items, np.uint64(seed), out
-    spread(lambda start, stop: _draw(*given, start, stop), len(out), even=True)
+    spread(partial(_draw, *given), len(out), even=True)
 
 
 @part

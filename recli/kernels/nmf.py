@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +28,7 @@ def descend(events: csr_matrix, theirs: Floats, ours: Floats, *, reg_weight: flo
     gram = np.matmul(theirs.T, theirs, out=aligned(width, width))
     gram[np.diag_indices(width)] += reg_weight
     given = (events.indptr, events.indices, events.data, theirs, gram, ours, sweeps, fixed(width))
-    spread(lambda start, stop: _descend(*given, start, stop), len(ours))
+    spread(partial(_descend, *given), len(ours))
 
 
 @part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -42,9 +43,9 @@ def compare(matrix: csr_matrix, measure: str, least: int = 1, shrink: float = 0.
     entries = (matrix.indptr, matrix.indices, matrix.data, place)
     others = (columns.indptr, columns.indices, matrix.data[columns.data])
     width, nobody = SUMS[kind], np.nan if kind == DIFFERENCE else 1.0
-    spread(lambda start, stop: _compare(entries, others, kind, width, least, shrink, nobody, out, start, stop), rows)
+    spread(partial(_compare, entries, others, kind, width, least, shrink, nobody, out), rows)
     sign = -1.0 if kind == DIFFERENCE else 1.0
-    spread(lambda start, stop: _mirror(out, sign, start, stop), -(-rows // SIDE))
+    spread(partial(_mirror, out, sign), -(-rows // SIDE))
     return out
 
 

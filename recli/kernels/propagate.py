@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -31,14 +32,14 @@ def propagate(matrix: csr_matrix, rows: Floats, out: Floats, total: Floats) -> N
         total += out
         return
     given = (m.indptr, m.indices, m.data, rows, out, total, width)
-    spread(lambda start, stop: _in_registers(*given, start, stop), len(out), m.indptr)
+    spread(partial(_in_registers, *given), len(out), m.indptr)
 
 
 def add_product(matrix: csr_matrix, rows: Floats, total: Floats) -> None:
     """Add ``matrix @ rows`` to ``total``, both row by row: best where rows are wide and codes in order."""
     assert total.flags.c_contiguous
     given = matrix.indptr, matrix.indices, matrix.data, np.ascontiguousarray(rows), total, fixed(rows.shape[1])
-    spread(lambda start, stop: _by_blocks(*given, start, stop), len(total), matrix.indptr)
+    spread(partial(_by_blocks, *given), len(total), matrix.indptr)
 
 
 @kernel

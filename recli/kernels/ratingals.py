@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +29,7 @@ def solve(indptr: Longs, codes: Ints, target: Floats, theirs: Floats, ours: Floa
         (sum of y y' + n reg_weight I) x = sum of t y;  zeros where there are none.
     """
     args = (indptr, codes, target, theirs, ours, float(reg_weight))
-    spread(lambda start, stop: _solve(*args, start, stop), len(ours))
+    spread(partial(_solve, *args), len(ours))
 
 
 @part

@@ -5,6 +5,7 @@ A rater whose similarity is not above 0 is none. Of equal similarities the lower
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -36,7 +37,7 @@ def means(similarity: Floats, raters: csr_matrix, x: Ints, y: Ints, k: int, leas
     rows = (_fixed(raters.indptr), _fixed(codes), _fixed(raters.data))
     most = int(np.diff(raters.indptr).max(initial=0))
     given = (_fixed(similarity.view(np.int32)), rows, _fixed(x), _fixed(y), order, most, k, max(least, 1), out)
-    spread(lambda start, stop: _means(*given, start, stop), len(x))
+    spread(partial(_means, *given), len(x))
     return out
 
 

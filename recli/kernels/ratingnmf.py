@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ class Given(NamedTuple):
 def predict(given: Given, theirs: Floats, ours: Floats, out: Floats) -> None:
     """The product of the two rows of each rating, into ``out`` (n,)."""
     width = fixed(ours.shape[1])
-    spread(lambda start, stop: _predict(given, theirs, ours, out, width, start, stop), len(ours))
+    spread(partial(_predict, given, theirs, ours, out, width), len(ours))
 
 
 def multiply(given: Given, predicted: Floats, theirs: Floats, ours: Floats, reg_weight: float) -> Floats:
@@ -44,7 +45,7 @@ def multiply(given: Given, predicted: Floats, theirs: Floats, ours: Floats, reg_
     """
     fresh, width = ours.copy(), fixed(ours.shape[1])
     args = (given, predicted, theirs, fresh, np.float32(reg_weight), width)
-    spread(lambda start, stop: _multiply(*args, start, stop), len(ours))
+    spread(partial(_multiply, *args), len(ours))
     return fresh
 
 

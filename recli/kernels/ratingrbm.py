@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import exp
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,7 +43,7 @@ def hidden(indptr: Longs, items: Ints, levels: Ints, machine: Machine) -> Floats
     """The probability of each hidden unit given a user's ratings (users, width): §2's p(h_j = 1 | V)."""
     out = np.empty((len(indptr) - 1, len(machine.hidden)), np.float32)
     given = (indptr, items, levels, machine.weights, machine.hidden, out)
-    spread(lambda start, stop: _hidden(*given, start, stop), len(out))
+    spread(partial(_hidden, *given), len(out))
     return out
 
 
@@ -50,7 +51,7 @@ def expected(rows: Floats, machine: Machine, values: Floats) -> Floats:
     """The mean of the levels' ``values`` (levels,) under p(v | h = a row), of every row and item (rows, items)."""
     out = np.empty((len(rows), len(machine.weights)), np.float32)
     given = (rows, machine.weights, machine.visible, values, out)
-    spread(lambda start, stop: _expected(*given, start, stop), len(rows))
+    spread(partial(_expected, *given), len(rows))
     return out
 
 
@@ -58,7 +59,7 @@ def expected_pairs(rows: Floats, items: Ints, machine: Machine, values: Floats) 
     """The same of one item a row (rows,)."""
     out = np.empty(len(rows), np.float32)
     given = (rows, items, machine.weights, machine.visible, values, out)
-    spread(lambda start, stop: _expected_pairs(*given, start, stop), len(rows))
+    spread(partial(_expected_pairs, *given), len(rows))
     return out
 
 
@@ -67,7 +68,7 @@ def contrast(events: csr_matrix, machine: Machine, steps: int, seed: np.uint64) 
     shape = (events.shape[0], len(machine.hidden))
     found = Contrast(np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(events.nnz, np.int32))
     given = (events.indptr, events.indices, events.data, *machine, *found, steps, seed)
-    spread(lambda start, stop: _contrast(*given, start, stop), len(found.first))
+    spread(partial(_contrast, *given), len(found.first))
     return found
 
 
@@ -87,7 +88,7 @@ def learn(
     means = (machine.weights.mean(0), machine.visible.mean(0))
     parts = (*machine[:2], *speed[:2], *means)
     how = (np.float32(rate / users), np.float32(momentum), np.float32(rate * decay))
-    spread(lambda start, stop: _learn(*by_item, *parts, *how, start, stop), len(machine.weights))
+    spread(partial(_learn, *by_item, *parts, *how), len(machine.weights))
     speed.hidden[:] = momentum * speed.hidden + rate * (found.first - found.last).mean(0)
     machine.hidden[:] += speed.hidden
 

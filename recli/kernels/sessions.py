@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +34,7 @@ def score(
     score_decay).
     """
     given = (*asked, own, sessions.indptr, sessions.indices, by_item.indptr, by_item.indices, *how, out)
-    spread(lambda start, stop: _score(*given, start, stop), len(out))
+    spread(partial(_score, *given), len(out))
 
 
 @kernel

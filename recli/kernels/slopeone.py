@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,7 @@ def all_means(difference: Floats, rated: csr_matrix, users: Ints) -> Floats:
     """
     out = np.zeros((len(users), len(difference)), np.float32)
     given = (difference, rated.indptr, rated.indices, users, out)
-    spread(lambda start, stop: _all_means(*given, start, stop), len(users))
+    spread(partial(_all_means, *given), len(users))
     return out
 
 
@@ -31,7 +32,7 @@ def means(difference: Floats, rated: csr_matrix, users: Ints, items: Ints) -> Fl
     """The same for pairs, float32 (pairs,); 0 where one is -1."""
     out = np.zeros(len(users), np.float32)
     given = (difference, rated.indptr, rated.indices, users, items, out)
-    spread(lambda start, stop: _means(*given, start, stop), len(users))
+    spread(partial(_means, *given), len(users))
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -34,7 +35,7 @@ def top_k(
     is false (of length 0: everything is allowed). -inf is never listed. Returns which rows are without NaN.
     """
     sound = np.zeros(len(scores), np.bool_)
-    spread(lambda start, stop: _top_k(scores, indptr, seen, allowed, codes, best, sound, start, stop), len(scores))
+    spread(partial(_top_k, scores, indptr, seen, allowed, codes, best, sound), len(scores))
     return sound
 
 
@@ -74,7 +75,7 @@ def top_k_products(
     filled[:rows] = users
     sound = np.ones(rows, np.bool_)
     given = (filled, *tiles, indptr, seen, codes, best, sound, fixed(TILE), fixed(TILE // 2))
-    spread(lambda start, stop: _top_k_products(*given, start, stop), eights)
+    spread(partial(_top_k_products, *given), eights)
     return sound
 
 

@@ -167,7 +167,8 @@ class _Interact(torch.autograd.Function):  # type: ignore[misc]
     def forward(
         ctx: Any, x: Tensor, start: Tensor, weight: Tensor, bias: Tensor, kept: int, told: int
     ) -> tuple[Tensor, Tensor]:
-        from recli.kernels.cin import interact, padded
+        from recli.kernels.cin import interact
+        from recli.kernels.products import padded
         from recli.training.team import on_threads_of_torch
 
         if x.stride(2) != 1 or x.stride(0) != x.shape[1] * x.stride(1):

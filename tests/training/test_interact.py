@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recli.kernels import cin
+from recli.kernels import cin, products
 from recli.training.fields import interact
 
 # (n, width, before, fields, rows, kept, told): more rows than a panel, more numbers, more pairs than a block, few.
@@ -41,7 +41,8 @@ def all_of(function: Any, x: Tensor, start: Tensor, layer: nn.Linear, kept: int,
 @pytest.mark.parametrize("panel", [16, 64])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_it_is_eq_6(shape: tuple[int, ...], panel: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cin, "PANEL", panel)  # of this processor, and of those with narrower registers
+    for module in (cin, products):
+        monkeypatch.setattr(module, "PANEL", panel)  # of this processor, and of those with narrower registers
     *sizes, kept, told = shape
     x, start, layer = given(*sizes)
     for found, expected in zip(

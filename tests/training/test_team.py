@@ -1,37 +1,85 @@
 """Kernels on torch's threads."""
 
-import threading
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from recli.kernels import spread
+from recli.kernels import kernel, lender, spread
 from recli.training.team import on_threads_of_torch
 
+PATIENCE = 1 << 30  # looks for another thread, some seconds
 
-def test_every_piece_is_done_once_on_torchs_threads() -> None:
+
+@kernel
+def _count(done: Any, start: int, stop: int) -> None:
+    for at in range(start, stop):
+        done[at] += 1
+
+
+@kernel
+def _meet(told: Any, met: Any, patience: int, start: int, stop: int) -> None:
+    """Piece 0 and piece 1 each wait until the other has begun."""
+    for piece in range(start, stop):
+        for look in range(1, patience):
+            told[piece] = look
+            if told[1 - piece] > 0:
+                met[piece] = True
+                break
+
+
+@kernel
+def _fail(wanted: int, start: int, stop: int) -> None:
+    for at in range(start, stop):
+        if at == wanted:
+            raise ValueError
+
+
+@pytest.mark.parametrize(("n", "even"), [(1000, False), (1000, True), (3, False), (1, False), (0, False)])
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_every_piece_is_done_once(n: int, even: bool, threads: int) -> None:
+    before, done = torch.get_num_threads(), np.zeros(n, np.int64)
+    torch.set_num_threads(threads)
+    try:
+        with on_threads_of_torch():
+            spread(partial(_count, done), n, even=even)
+    finally:
+        torch.set_num_threads(before)
+    assert (done == 1).all()
+
+
+def test_pieces_are_as_the_entries_want_them() -> None:
+    done = np.zeros(50, np.int64)
+    with on_threads_of_torch():
+        spread(partial(_count, done), 50, np.r_[0, np.full(49, 10**6), 10**6 + 1])
+    assert (done == 1).all()
+
+
+def test_two_threads_are_at_it_at_once() -> None:
     torch.set_num_threads(2)
-    done, met = np.zeros(1000, np.int64), set()
-    both = threading.Barrier(2, timeout=20)
+    told, met = np.zeros(2, np.int64), np.zeros(2, np.bool_)
+    with on_threads_of_torch():
+        assert lender.get()
+        spread(partial(_meet, told, met, PATIENCE), 2, even=True)
+    assert met.all()
+
+
+@pytest.mark.parametrize("wanted", [0, 99])
+def test_that_a_piece_failed_is_raised(wanted: int) -> None:
+    torch.set_num_threads(2)
+    with on_threads_of_torch(), pytest.raises(MemoryError, match="_fail failed in a thread"):
+        spread(partial(_fail, wanted), 100)
+
+
+def test_what_is_no_kernel_runs_on_threads_of_pythons() -> None:
+    torch.set_num_threads(2)
+    done = np.zeros(100, np.int64)
 
     def work(start: int, stop: int) -> None:
-        if threading.get_ident() not in met:
-            met.add(threading.get_ident())
-            both.wait()
         done[start:stop] += 1
 
     with on_threads_of_torch():
         spread(work, len(done))
     assert (done == 1).all()
-    assert len(met) == 2
-
-
-def test_what_goes_wrong_in_a_piece_is_raised() -> None:
-    torch.set_num_threads(2)
-
-    def work(start: int, stop: int) -> None:
-        raise ValueError("so")
-
-    with on_threads_of_torch(), pytest.raises(ValueError, match="so"):
-        spread(work, 100)
