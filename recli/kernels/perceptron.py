@@ -93,12 +93,17 @@ def copy(x: Floats, out: Floats) -> None:
 
 
 @part
-def drop(row: Floats, words: Words, seed: np.uint64, first: int, dropped: int) -> None:
-    """Dropout of the numbers of a row, whose lots are those from the ``first`` on."""
+def drop(
+    numbers: Floats, first: int, step: int, width: int, low: int, high: int, words: Words, seed: np.uint64, dropped: int
+) -> None:
+    """Dropout of ``width`` numbers from ``first + r · step`` on, for rows ``low + r`` up to the one before ``high``."""
     lot, grown, bound = words.view(np.uint16), np.float32(65536 / (65536 - dropped)), np.uint16(dropped)
-    lots(words[: -(-len(row) // 4)], seed, first)
-    for at in range(len(row)):
-        row[at] = row[at] * grown if lot[at] >= bound else NOTHING
+    own = -(-width // 4)
+    lots(words[: (high - low) * own], seed, low * own)
+    for r in range(high - low):
+        row, its = numbers[first + r * step :][:width], lot[4 * r * own :][:width]
+        for at in range(width):
+            row[at] = row[at] * grown if its[at] >= bound else NOTHING
 
 
 @part
@@ -159,15 +164,15 @@ def _forward(
     start: int,
     stop: int,
 ) -> None:
-    own, n, last = len(lanes[0].row), len(x), len(width) - 2
-    words, total = np.empty(place[-1] // 4 + 1, np.uint64), place[-1]
+    own, n, last, wide = len(lanes[0].row), len(x), len(width) - 2, (place[1:] - place[:-1]).max()
+    words, total = np.empty(BLOCK * (wide // 4), np.uint64), place[-1]
     numbers, step = made.reshape(-1), total // own
     for block in range(start, stop):
         low, high = block * BLOCK, min((block + 1) * BLOCK, n)
         for r in range(low, high):
             copy(x[r], made[r, : place[1]])
-            if dropped:
-                drop(made[r, : width[0]], words, seeds[0], r * total, dropped)
+        if dropped:
+            drop(numbers, low * total, total, width[0], low, high, words, seeds[0], dropped)
         for k in range(last + 1):
             to, count = place[k + 1] // own, (place[k + 2] - place[k + 1]) // own
             for r in range(low, high):
@@ -179,8 +184,9 @@ def _forward(
                 for p in range(count):
                     sums = load(flat, r * step + to + p, lanes)
                     store(flat, r * step + to + p, masked(sums, sums))
-                if dropped and k < last:
-                    drop(made[r, place[k + 1] : place[k + 1] + width[k + 1]], words, seeds[k + 1], r * total, dropped)
+            if dropped and k < last:
+                first = low * total + place[k + 1]
+                drop(numbers, first, total, width[k + 1], low, high, words, seeds[k + 1], dropped)
 
 
 @kernel
@@ -205,7 +211,7 @@ def _backward(
     own, n, last, pieces = len(lanes[0].row), len(of), len(width) - 2, len(bias_sums)
     blocks, step, wide = -(-n // BLOCK), place[-1] // own, (place[1:] - place[:-1]).max()
     many, many_last = wide // own, (place[last + 2] - place[last + 1]) // own
-    words, grown = np.empty(place[-1] // 4 + 1, np.uint64), np.float32(65536 / (65536 - dropped))
+    words, grown = np.empty(BLOCK * (wide // 4), np.uint64), np.float32(65536 / (65536 - dropped))
     slopes, before = scratch(BLOCK * many, own), scratch(BLOCK * many, own)
     for piece in range(start, stop):
         for block in range(blocks * piece // pieces, blocks * (piece + 1) // pieces):
@@ -224,11 +230,9 @@ def _backward(
                 numbers = slopes.reshape(-1)
                 multiply(numbers, wide, high - low, width[k + 1], weights, begin[k], before, 0, many, count, lanes)
                 slopes, before = before, slopes
-                for r in range(high - low):
-                    if k > 0:
-                        slope(slopes, r * many, flat, first + r * step, count, grown, lanes)
-                    else:
-                        row = slopes.reshape(-1)[r * wide : r * wide + width[0]]
-                        if dropped:
-                            drop(row, words, seeds[0], (low + r) * place[-1], dropped)
-                        copy(row, to_x[low + r])
+                for r in range(high - low if k > 0 else 0):
+                    slope(slopes, r * many, flat, first + r * step, count, grown, lanes)
+            if dropped:
+                drop(slopes.reshape(-1), 0, wide, width[0], low, high, words, seeds[0], dropped)
+            for r in range(high - low):
+                copy(slopes.reshape(-1)[r * wide :][: width[0]], to_x[low + r])
