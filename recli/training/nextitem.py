@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     Objective = Callable[[Tensor, Window, Tensor, Tensor | None], Tensor]
 
 
-def fit(how: NextItem, data: Interactions, run: Run, module: str, meta: Mapping[str, Any]) -> Reader:
-    """Train the network that ``module`` builds from ``meta`` on every event that another follows.
+def fit(
+    how: NextItem, data: Interactions, run: Run, module: str, meta: Mapping[str, Any], *, recent: bool = False
+) -> Reader:
+    """Train the network that ``module`` builds from ``meta`` on every event that another follows, or ``recent`` ones.
 
     The module is as `Reader` says. Where it has ``loss(network, window, objective)`` this is called in place of the
     objective of all states, for what has to be added to it.
@@ -58,7 +60,10 @@ def fit(how: NextItem, data: Interactions, run: Run, module: str, meta: Mapping[
                 n_items=data.n_items,
             )
 
-        return train(how, run, network, lambda: sequences.epoch(how.max_seq_length, how.train_batch_size), loss, scorer)
+        def batches() -> Iterator[tuple[Window]]:
+            return sequences.epoch(how.max_seq_length, how.train_batch_size, recent=recent)
+
+        return train(how, run, network, batches, loss, scorer)
 
 
 def objective_of(how: NextItem, data: Interactions, device: torch.device) -> Objective:

@@ -74,9 +74,10 @@ class Encoder(nn.ModuleDict):  # type: ignore[misc]  # torch is not typed
         initializer_range: float,
         prenorm: bool = False,
         scaled: bool = False,
+        from_end: bool = False,
     ) -> None:
         super().__init__()
-        self.prenorm, self.scale = prenorm, hidden_size**0.5 if scaled else 1
+        self.prenorm, self.scale, self.from_end = prenorm, hidden_size**0.5 if scaled else 1, from_end
         self["item"] = nn.Embedding(codes, hidden_size)
         self["place"] = nn.Embedding(places, hidden_size)
         self["norm"] = nn.LayerNorm(hidden_size, layer_norm_eps)
@@ -96,10 +97,17 @@ class Encoder(nn.ModuleDict):  # type: ignore[misc]  # torch is not typed
         )
         small_weights(self, initializer_range)
 
-    def read(self, item: Tensor, length: Tensor | None) -> Tensor:
-        """The row of each place (n, places, width) of items (n, places); ``length`` as `Layer` has it."""
-        rows = self["item"](item)
-        x = (rows if self.scale == 1 else rows * self.scale) + self["place"].weight[: item.shape[1]]
+    def read(self, item: Tensor, length: Tensor | None, own: Tensor | None = None) -> Tensor:
+        """The row of each place (n, places, width) of items (n, places); ``length`` as `Layer` has it.
+
+        With ``from_end`` places are counted so that the last of the ``own`` (n,) that hold an event is the last of all.
+        """
+        rows, place = self["item"](item), self["place"].weight[: item.shape[1]]
+        if self.from_end and own is not None:
+            most = self["place"].num_embeddings
+            at = torch.arange(item.shape[1], device=item.device) + (most - own)[:, None]
+            place = self["place"](at.clamp(max=most - 1))
+        x = (rows if self.scale == 1 else rows * self.scale) + place
         x = self["dropout"](x if self.prenorm else self["norm"](x))
         for layer in self["layers"]:
             x = layer(x, length)

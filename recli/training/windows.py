@@ -61,13 +61,13 @@ class Sequences:
         indptr_, item_, user_ = parts
         return cls(indptr=indptr_.long(), item=item_, user=user_)
 
-    def epoch(self, places: int, size: int) -> Iterator[tuple[Window]]:
+    def epoch(self, places: int, size: int, *, recent: bool = False) -> Iterator[tuple[Window]]:
         """Every event that another follows, once, in windows of up to ``places``, about ``size`` events a batch.
 
         A history that is longer is cut anew in every epoch, at a place drawn at random and from there every ``places``
-        events: what came before a cut is seen in some epochs and not in others.
+        events: what came before a cut is seen in some epochs and not in others. ``recent``: only its last window.
         """
-        user, start, length = self._cut(places)
+        user, start, length = self._last(places) if recent else self._cut(places)
         order = torch.randperm(len(user), device=user.device)
         pool = POOL * max(1, round(size / float(length.double().mean()))) if len(user) else 1
         rank = torch.arange(len(order), device=order.device) // pool * (places + 1) + length[order]
@@ -91,6 +91,13 @@ class Sequences:
         row, pairs, begin, first = (each.repeat_interleave(count) for each in (row, pairs, begin, first))
         start = torch.where(number > 0, first + (number - 1) * places, 0)
         return row, begin + start, torch.minimum(first + number * places, pairs) - start
+
+    def _last(self, places: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Likewise, of the last window of each row, which its last event follows on."""
+        pairs = self.indptr.diff() - 1
+        row = (pairs > 0).nonzero().squeeze(1)
+        length = pairs[row].clamp(max=places)
+        return row, self.indptr[row + 1] - 1 - length, length
 
     def ends(self, rows: Tensor, places: int) -> Window:
         """The last events, up to ``places``, of rows (n,) that have some."""

@@ -26,9 +26,12 @@ def norm(x: np.ndarray) -> np.ndarray:
     return (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + 1e-6)
 
 
-def read(w: dict[str, np.ndarray], history: list[int], prenorm: bool, scaled: bool) -> np.ndarray:
+def read(
+    w: dict[str, np.ndarray], history: list[int], prenorm: bool = False, scaled: bool = False, from_end: bool = False
+) -> np.ndarray:
     """The state after the last event."""
-    x = w["item.weight"][history] * (np.sqrt(META["hidden_size"]) if scaled else 1) + w["place.weight"][: len(history)]
+    place = w["place.weight"][-len(history) :] if from_end else w["place.weight"][: len(history)]
+    x = w["item.weight"][history] * (np.sqrt(META["hidden_size"]) if scaled else 1) + place
     x = x if prenorm else norm(x)
     for layer in ("layers.0", "layers.1"):
 
@@ -49,11 +52,12 @@ def read(w: dict[str, np.ndarray], history: list[int], prenorm: bool, scaled: bo
     return (norm(x) if prenorm else x)[-1]
 
 
-@pytest.mark.parametrize(("prenorm", "scaled"), [(False, False), (True, False), (True, True)])
-def test_a_score_is_the_state_times_the_item(prenorm: bool, scaled: bool) -> None:
+@pytest.mark.parametrize("ways", [[], ["prenorm"], ["prenorm", "scaled"], ["from_end"]])
+def test_a_score_is_the_state_times_the_item(ways: list[str]) -> None:
     torch.manual_seed(2)
-    weights = weights_of(sasrec.build(**META, prenorm=prenorm, scaled=scaled))
-    meta = json.dumps({**META, "prenorm": prenorm, "scaled": scaled})
+    chosen: dict[str, Any] = {"prenorm": False} | dict.fromkeys(ways, True)
+    weights = weights_of(sasrec.build(**META, **chosen))
+    meta = json.dumps({**META, **chosen})
     scorer = Reader(module=sasrec.__name__, meta=meta, weights=weights, max_seq_length=4, n_items=6)
     queries = Queries(
         user=np.array([-1, 3, 0], np.int32),
@@ -62,7 +66,7 @@ def test_a_score_is_the_state_times_the_item(prenorm: bool, scaled: bool) -> Non
     )
     found = scorer.score(queries)
     for row, history in ((0, [1, 5, 2, 4]), (2, [3, 3])):  # of the first only the last four
-        expected = read(weights, history, prenorm, scaled) @ weights["item.weight"].T
+        expected = read(weights, history, **chosen) @ weights["item.weight"].T
         np.testing.assert_allclose(found[row], expected, rtol=1e-4, atol=1e-4)
     assert np.isneginf(found[1]).all()
 
@@ -81,7 +85,8 @@ def test_with_dropout_nothing_of_later_events_reaches_an_earlier_state() -> None
 
 
 @pytest.mark.parametrize(("name", "params"), [
-    ("sasrec", {}), ("sasrec", {"prenorm": True}), ("sasrec-bce", {}), ("gsasrec", {"train_neg_sample_num": 20}),
+    ("sasrec", {}), ("sasrec", {"prenorm": True}), ("sasrec", {"from_end": True}), ("sasrec-bce", {}),
+    ("gsasrec", {"train_neg_sample_num": 20}),
     ("sasrec", {"loss_type": "sampled", "train_neg_sample_num": 20, "neg_sampling": "popularity"}),
     ("sasrec", {"loss_type": "BPR", "train_neg_sample_num": 5}),
 ])  # fmt: skip

@@ -43,6 +43,15 @@ def test_a_long_history_is_cut_anew_in_every_epoch_and_a_short_one_never() -> No
     assert all(len(list(sequences([11]).epoch(10, 10))) == 1 for _ in range(40))
 
 
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=20), st.integers(1, 12), st.integers(1, 60))
+def test_of_recent_events_each_row_has_its_last(lengths: list[int], places: int, size: int) -> None:
+    found = []
+    for (window,) in sequences(lengths).epoch(places, size, recent=True):
+        assert (window.target == window.item.flatten()[window.at] + 1).all()
+        found += window.target.tolist()
+    assert sorted(found) == [1000 * r + place for r, n in enumerate(lengths) for place in range(max(1, n - places), n)]
+
+
 def test_batches_hold_hardly_any_padding() -> None:
     rng = np.random.default_rng(2)
     lengths = rng.integers(2, 400, 600).tolist()

@@ -27,7 +27,8 @@ class SASRec(Attending):
 
     Deviations, RecBole's: a softmax over all items in place of the paper's loss, and the encoder of BERT, with norms
     after the sums. ``prenorm`` has them before, as the paper does for attention, with one more at the end; ``scaled``
-    rows are the authors' program's.
+    rows are the authors' program's. The paper takes of each user the last ``max_seq_length`` events, and pads before
+    them: that is ``from_end``, without which all events are learned.
 
     On small data, as MovieLens-100K's, gSASRec stays below `markov`: beside so many negatives it learns for tens of
     epochs no more than how popular items are, and validation stops it there. With ``prenorm``, a dropout of 0.2 and
@@ -36,26 +37,29 @@ class SASRec(Attending):
 
     prenorm: bool = param(False, "norms before attention and perceptron, and at the end; else after each")
     scaled: bool = param(False, "items' rows times the root of their width, as they are read")
+    from_end: bool = param(False, "learn each user's last events only, places counted from the last; else all events")
 
     def fit(self, data: Interactions, run: Run) -> Reader:
         """Steps on windows of many users' events."""
         from recli.training.nextitem import fit
 
         meta = {"items": data.n_items, "places": self.max_seq_length, **self.shape()}
-        meta |= {"prenorm": self.prenorm, "scaled": self.scaled}
-        return fit(self, data, run, __name__, meta)
+        meta |= {"prenorm": self.prenorm, "scaled": self.scaled, "from_end": self.from_end}
+        return fit(self, data, run, __name__, meta, recent=self.from_end)
 
 
-def build(items: int, places: int, prenorm: bool, scaled: bool = False, **shape: Any) -> nn.Module:
-    """Rows of items and places, and the layers; older models do not say ``scaled``."""
+def build(
+    items: int, places: int, prenorm: bool, scaled: bool = False, from_end: bool = False, **shape: Any
+) -> nn.Module:
+    """Rows of items and places, and the layers; older models do not say ``scaled`` and ``from_end``."""
     from recli.training.transformer import Encoder
 
-    return Encoder(items, places, prenorm=prenorm, scaled=scaled, **shape)
+    return Encoder(items, places, prenorm=prenorm, scaled=scaled, from_end=from_end, **shape)
 
 
 def states(network: Any, window: Window) -> Tensor:
     """The state after each event (n, places, width)."""
-    return network.read(window.item, None)
+    return network.read(window.item, None, window.length)
 
 
 def output(network: Any) -> tuple[Tensor, None]:
