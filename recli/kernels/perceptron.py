@@ -13,7 +13,7 @@ import numpy as np
 
 from recli.kernels import aligned, fixed, kernel, part, spread
 from recli.kernels.dropout import lots
-from recli.kernels.products import DEPTH, PANEL, add_product, padded, panels, scratch
+from recli.kernels.products import PANEL, add_product, multiply, padded, panels, scratch
 from recli.kernels.vector import load, masked, plus, store, times, zeros
 
 if TYPE_CHECKING:
@@ -113,18 +113,6 @@ def slope(
     """Turn in place the gradient of what came out of ReLU and dropout into that before both, so many vectors."""
     for p in range(count):
         store(given, at + p, masked(times(grown, load(given, at + p, width)), load(came, place + p, width)))
-
-
-@part
-def multiply(
-    a: Floats, across: int, rows: int, depth: int, b: Floats, begin: int, out: Floats, to: int, step: int, count: int,
-    width: NDArray[np.void]
-) -> None:  # fmt: skip
-    """Add to so many rows of ``out`` the product of those of a and of ``count`` panels of b, as deep as these are."""
-    for k in range(0, depth, DEPTH):
-        deep = min(DEPTH, depth - k)
-        for p in range(count):
-            add_product(a[k:], across, 1, rows, deep, b, begin + p * depth + k, 1, out, to + p, step, width)
 
 
 @part

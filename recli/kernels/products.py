@@ -71,6 +71,18 @@ def add_product(
 
 
 @part
+def multiply(
+    a: Floats, across: int, rows: int, depth: int, b: Floats, begin: int, out: Floats, to: int, step: int, count: int,
+    width: NDArray[np.void]
+) -> None:  # fmt: skip
+    """Add to so many rows of ``out`` the product of those of a and of ``count`` panels of b, as deep as these are."""
+    for k in range(0, depth, DEPTH):
+        deep = min(DEPTH, depth - k)
+        for p in range(count):
+            add_product(a[k:], across, 1, rows, deep, b, begin + p * depth + k, 1, out, to + p, step, width)
+
+
+@part
 def scratch(rows: int, width: int) -> Floats:
     """Zeros, from the start of a cache line."""
     raw = np.zeros(rows * width + LINE, np.float32)

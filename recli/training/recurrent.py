@@ -25,8 +25,9 @@ class GRU(nn.Module):  # type: ignore[misc]  # torch is not typed
     def forward(self, x: Tensor) -> Tensor:
         """The state after each place of x (n, places, width), (n, places, state)."""
         read = F.linear(x, self.read).float().transpose(0, 1)  # (places, n, 3 state): reset, update, new
+        units = _Near if x.device.type == "cpu" else _Units
         with torch.autocast(x.device.type, enabled=False):
-            states: Tensor = _Units.apply(read, self.keep)
+            states: Tensor = units.apply(read, self.keep)
         return states.transpose(0, 1)
 
 
@@ -72,3 +73,40 @@ class _Units(torch.autograd.Function):  # type: ignore[misc]  # torch is not typ
         d_keep = d_gates[:, size:].T @ states[:-1].reshape(places * n, size)
         d_read = torch.cat([d_gates[:, size : 3 * size], d_gates[:, :size]], 1)
         return d_read.view(places, n, 3 * size), d_keep
+
+
+class _Near(torch.autograd.Function):  # type: ignore[misc]
+    """The same by a kernel, whose products need no call of a library's for each place."""
+
+    @staticmethod
+    def forward(ctx: Any, read: Tensor, keep: Tensor) -> Tensor:
+        from recli.kernels.gru import forward
+        from recli.training.team import on_threads_of_torch
+
+        places, n, width = read.shape
+        size = width // 3
+        kept, gates, new = (read.new_empty(places, n, some * size) for some in (1, 2, 1))
+        states = read.new_empty(places + 1, n, size)
+        states[0] = 0
+        ctx.save_for_backward(keep, kept, gates, new, states)
+        with on_threads_of_torch():
+            forward(*(one.detach().contiguous().numpy() for one in (read, keep)), *_arrays(kept, gates, new, states))
+        return states[1:]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        from recli.kernels.gru import backward
+        from recli.training.team import on_threads_of_torch
+
+        keep, kept, gates, new, states = ctx.saved_tensors
+        places, n, size = new.shape
+        slopes = new.new_empty(places * n, 4 * size)
+        with on_threads_of_torch():
+            given = gradient.contiguous(), keep.detach().contiguous(), kept, gates, new, states
+            backward(*_arrays(*given, slopes.view(places, n, 4 * size)))
+        d_keep = slopes[:, size:].T @ states[:-1].reshape(places * n, size)
+        return torch.cat([slopes[:, size : 3 * size], slopes[:, :size]], 1).view(places, n, 3 * size), d_keep
+
+
+def _arrays(*tensors: Tensor) -> list[Any]:
+    return [tensor.detach().numpy() for tensor in tensors]

@@ -42,9 +42,9 @@ def seconds(data: Interactions, name: str, params: list[str], threads: int, warm
     """Of an epoch, forward, backward and optimizer."""
     whole, found = windows.Sequences.epoch, []
 
-    def timed(self, places, size):
+    def timed(self, places, size, **how):
         began, events, number = 0.0, 0, 0
-        for number, batch in enumerate(whole(self, places, size)):
+        for number, batch in enumerate(whole(self, places, size, **how)):
             if number == warm:
                 began, events = time.perf_counter(), 0
             if batches is not None and number == warm + batches:
