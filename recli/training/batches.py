@@ -78,6 +78,11 @@ class Histories:
 
     def __getitem__(self, rows: Tensor) -> Histories:
         """Those of any rows (b,)."""
+        if self.item.device.type == "cpu":
+            from recli.kernels.sparse import of_rows
+
+            indptr, item = map(torch.from_numpy, of_rows(self.indptr.numpy(), self.item.numpy(), rows.numpy()))
+            return Histories(indptr=indptr, item=item)
         lengths = self.indptr[rows + 1] - self.indptr[rows]
         indptr = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
         events = torch.arange(int(indptr[-1]), device=rows.device)

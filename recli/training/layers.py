@@ -93,17 +93,18 @@ class OfHistory(nn.Module):  # type: ignore[misc]
 class _OfHistory(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, weight: Tensor, bias: Tensor, indptr: Tensor, item: Tensor, number: Tensor) -> Tensor:
-        from scipy.sparse import csr_matrix
+        from recli.kernels.sparse import without_zeros
 
-        shape = len(indptr) - 1, len(weight)
-        ctx.matrix = csr_matrix((number.numpy(), item.numpy(), indptr.int().numpy()), shape, copy=True)
-        ctx.matrix.eliminate_zeros()  # what dropout took
-        return _sums(ctx.matrix, weight.detach(), bias.detach().repeat(len(indptr) - 1, 1))
+        ctx.items = len(weight)
+        ctx.rows = without_zeros(*(one.detach().contiguous().numpy() for one in (indptr, item, number)))  # by dropout
+        return _sums(ctx.rows, weight.detach(), bias.detach().repeat(len(indptr) - 1, 1))
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        size = ctx.matrix.shape[1], gradient.shape[1]
-        of_weight = _sums(ctx.matrix.T.tocsr(), gradient.contiguous(), gradient.new_zeros(size))
+        from recli.kernels.sparse import turned
+
+        total = gradient.new_zeros(ctx.items, gradient.shape[1])
+        of_weight = _sums(turned(ctx.rows, ctx.items), gradient.contiguous(), total)
         return of_weight, gradient.sum(0), None, None, None
 
 

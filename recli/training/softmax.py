@@ -19,7 +19,7 @@ class _Softmax(torch.autograd.Function):  # type: ignore[misc]  # torch is not t
     def forward(ctx: Any, rows: Tensor, items: Tensor, bias: Tensor | None, wanted: Histories, dtype: Any) -> Tensor:
         n, n_items = len(rows), len(items)
         narrow, added = items.to(dtype), items.new_zeros(n_items) if bias is None else bias.float()
-        d_rows, d_items = torch.empty_like(rows), torch.zeros_like(items)
+        d_rows, d_items = torch.empty_like(rows), torch.empty_like(items)
         d_bias = None if bias is None else torch.zeros_like(bias)
         losses = rows.new_empty(n)
         size = min(n, max(1, SCORES * max(1, rows.shape[1] // 128) // n_items))
@@ -30,7 +30,10 @@ class _Softmax(torch.autograd.Function):  # type: ignore[misc]  # torch is not t
             torch.mm(x, narrow.T, out=chunk)
             losses[start : start + size] = _to_gradient(chunk, added, wanted.part(start, start + len(x)))
             d_rows[start : start + size] = chunk @ narrow
-            d_items = d_items.addmm_(chunk.T, x) if dtype == torch.float32 else d_items.add_(chunk.T @ x)
+            if dtype == torch.float32:
+                torch.addmm(d_items, chunk.T, x, beta=float(start > 0), out=d_items)
+            else:
+                d_items = d_items.add_(chunk.T @ x) if start else (chunk.T @ x).float()
             if d_bias is not None:
                 d_bias.addmv_(chunk.T.float(), d_bias.new_ones(len(x)))
         ctx.save_for_backward(d_rows, d_items, d_bias)
