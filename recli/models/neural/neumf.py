@@ -175,19 +175,20 @@ def pairs(network: Any, user: Tensor, item: Tensor) -> Tensor:
 def beside(network: Any, user: Tensor, items: Tensor, dropout: float = 0.0) -> Tensor:
     """Scores of users (n,) with some items each (n, k)."""
     import torch
+    from torch.nn import functional as F
 
     from recli.training.perceptron import rectified
 
     last, scores = network["predict"], []
     if "mf_user" in network:
         product = network["mf_user"](user)[:, None] * network["mf_item"](items)
-        scores.append(product @ last.weight[0, : product.shape[2]])
+        scores.append(F.linear(product, last.weight[:, : product.shape[2]]))
     if "mlp_user" in network:
         rows = network["mlp_item"](items)
         x = torch.cat([network["mlp_user"](user)[:, None].expand(rows.shape), rows], 2)
         x = rectified(x, network["layers"], dropout)
-        scores.append(x @ last.weight[0, -x.shape[2] :])
-    return sum(scores, last.bias)
+        scores.append(F.linear(x, last.weight[:, -x.shape[2] :]))
+    return sum(scores, last.bias).squeeze(2)
 
 
 def items(network: Any) -> Tensor:
