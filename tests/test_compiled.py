@@ -4,6 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recli.kernels import functions, kernel, native
+from recli.kernels import functions, kernel, native, spread
 from recli.kernels.vector import load
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,6 +67,29 @@ def test_it_is_compiled_once_and_then_loaded(tmp_path: Path, cache: Path, compil
     assert compiled == ["total"]
     (kept,) = cache.iterdir()
     assert kept.name.startswith("sums.total-")
+
+
+def test_what_runs_on_lent_threads_is_kept_as_well(tmp_path: Path, cache: Path, compiled: list[str]) -> None:
+    from recli.training.team import on_threads_of_torch
+
+    text = """
+from recli.kernels import kernel
+
+@kernel
+def fill(x, start, stop):
+    for at in range(start, stop):
+        x[at] += at
+"""
+    x = np.zeros(100)
+    for name in ("one", "two"):
+        fill = module(tmp_path / "fills.py", text).fill
+        with on_threads_of_torch():
+            spread(partial(fill, x), len(x))
+        assert (x == np.arange(100) * (1 + (name == "two"))).all()
+    assert compiled == ["fill"]
+    spread(partial(fill, x), len(x))  # by itself it is another code
+    assert compiled == ["fill", "fill"]
+    assert len(list(cache.iterdir())) == 2
 
 
 def test_no_numba_where_it_was_compiled_before(cache: Path) -> None:

@@ -1,8 +1,9 @@
 """The few loops where time is really spent, compiled by numba: once, see `functions`.
 
 A kernel is a serial function of a range of rows, and `spread` runs it on threads of Python's, as it lets go of the
-interpreter's lock. numba's own parallel loops were left: they compile for twice as long, and a sum whose order is left
-to the compiler came out otherwise from the cache than in the process that had compiled it.
+interpreter's lock, or on those of a library that lends its own. numba's own parallel loops were left: they compile for
+twice as long, and a sum whose order is left to the compiler came out otherwise from the cache than in the process that
+had compiled it.
 """
 
 from __future__ import annotations
