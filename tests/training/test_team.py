@@ -20,6 +20,12 @@ def _count(done: Any, start: int, stop: int) -> None:
 
 
 @kernel
+def _begun(begun: Any, start: int, stop: int) -> None:
+    for at in range(start, stop):
+        begun[at] = start
+
+
+@kernel
 def _meet(told: Any, met: Any, patience: int, start: int, stop: int) -> None:
     """Piece 0 and piece 1 each wait until the other has begun."""
     for piece in range(start, stop):
@@ -51,10 +57,11 @@ def test_every_piece_is_done_once(n: int, even: bool, threads: int) -> None:
 
 
 def test_pieces_are_as_the_entries_want_them() -> None:
-    done = np.zeros(50, np.int64)
+    torch.set_num_threads(2)
+    begun = np.full(50, -1)
     with on_threads_of_torch():
-        spread(partial(_count, done), 50, np.r_[0, np.full(49, 10**6), 10**6 + 1])
-    assert (done == 1).all()
+        spread(partial(_begun, begun), 50, np.arange(51) ** 4)
+    assert set(begun) == {0, 36, 43, 47}  # where a quarter, a half and three quarters of 50^4 have been reached
 
 
 def test_two_threads_are_at_it_at_once() -> None:
