@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from recli.kernels import aligned, fixed, kernel, part, spread
-from recli.kernels.products import DEPTH, PANEL, add_product, padded, panels, scratch
+from recli.kernels.products import PANEL, add_panels, add_product, padded, panels, scratch
 from recli.kernels.vector import dot, load, masked, plus, store, times, zeros
 
 if TYPE_CHECKING:
@@ -157,10 +157,7 @@ def _interact(
         multiply(x, apart, before, start, low, high, near, products, lanes)
         for at in range(low * many, high * many):
             store(out, at, zeros(lanes))
-        for k in range(0, depth, DEPTH):
-            for p in range(many):
-                deep, panel = min(DEPTH, depth - k), p * depth + k
-                add_product(flat[k:], wide, 1, high - low, deep, panels, panel, 1, out, low * many + p, many, lanes)
+        add_panels(flat, wide, high - low, depth, panels, 0, out, low * many, many, many, lanes)
         for n in range(block * together, high // width):
             for p in range(many):
                 sums = zeros(lanes)
@@ -204,8 +201,7 @@ def _gradients(
             slopes(of, of_total, made, rows, width, low, high, shared, near_slope, left, lanes)
             multiply(x, apart, to_x.shape[1], start, low, high, near, products, lanes)
             back[:] = 0
-            for p in range(-(-depth // own)):
-                add_product(slope, wide, 1, high - low, rows, panels, p * rows, 1, into, p, count, lanes)
+            add_panels(slope, wide, high - low, rows, panels, 0, into, 0, count, -(-depth // own), lanes)
             for p in range(count):
                 to = piece * rows * count + p
                 add_product(slope, 1, wide, rows, high - low, right, p, count, sums, to, count, lanes)

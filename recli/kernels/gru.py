@@ -9,7 +9,7 @@ import numpy as np
 
 from recli.kernels import fixed, kernel, part, spread
 from recli.kernels.exponential import exp
-from recli.kernels.products import PANEL, multiply, panels, scratch
+from recli.kernels.products import PANEL, add_panels, panels, scratch
 from recli.kernels.vector import store, zeros
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _forward(
         for at in range(len(sums)):
             store(sums, at, zeros(lanes))
         before = flat[(t * n + low) * size :]
-        multiply(before, size, high - low, size, weights, 0, sums, 0, count, count, lanes)
+        add_panels(before, size, high - low, size, weights, 0, sums, 0, count, count, lanes)
         for r in range(low, high):
             a, u, g, own = read[t, r], rows[r - low], gates[t, r], kept[t, r]
             made, h, out = new[t, r], states[t, r], states[t + 1, r]
@@ -114,4 +114,4 @@ def _backward(
                 out[3 * size + j] = of_new * reset
                 d[j] = slope * update
         gates_of = flat[(t * n + low) * 4 * size + size :]
-        multiply(gates_of, 4 * size, high - low, 3 * size, weights, 0, sums, 0, count, count, lanes)
+        add_panels(gates_of, 4 * size, high - low, 3 * size, weights, 0, sums, 0, count, count, lanes)

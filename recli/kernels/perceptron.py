@@ -13,7 +13,7 @@ import numpy as np
 
 from recli.kernels import aligned, fixed, kernel, part, spread
 from recli.kernels.dropout import lots
-from recli.kernels.products import PANEL, add_product, multiply, padded, panels, scratch
+from recli.kernels.products import PANEL, add_panels, add_product, padded, panels, scratch
 from recli.kernels.vector import load, masked, plus, store, times, zeros
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def slope(
 
 @part
 def add_gradients(
-    slopes: Floats, many: int, n: int, flat: Floats, first: int, step: int, count: int, sums: Floats, to: int,
+    slopes: Floats, many: int, n: int, flat: Floats, first: int, step: int, count: int, sums: Floats,
     of_bias: Floats, width: NDArray[np.void]
 ) -> None:  # fmt: skip
     """Add to a layer's sums the products of n rows of slopes and of what it got, and the slopes to its biases'.
@@ -132,7 +132,7 @@ def add_gradients(
         store(of_bias, p * own, total)
     for p in range(count):
         add_product(
-            slopes.reshape(-1), 1, many * own, len(sums) // count, n, flat, first + p, step, sums, to + p, count, width
+            slopes.reshape(-1), 1, many * own, len(sums) // count, n, flat, first + p, step, sums, p, count, width
         )
 
 
@@ -167,7 +167,7 @@ def _forward(
                 for p in range(count):
                     store(flat, r * step + to + p, load(bias, place[k + 1] - place[1] + p * own, lanes))
             rows, into = numbers[low * total + place[k] :], low * step + to
-            multiply(rows, total, high - low, width[k], weights, begin[k], flat, into, step, count, lanes)
+            add_panels(rows, total, high - low, width[k], weights, begin[k], flat, into, step, count, lanes)
             for r in range(low, high):
                 for p in range(count):
                     sums = load(flat, r * step + to + p, lanes)
@@ -211,12 +211,12 @@ def _backward(
                 first, count = low * step + place[k] // own, (place[k + 1] - place[k]) // own
                 mine = sums[piece * rows[-1] + rows[k] : piece * rows[-1] + rows[k + 1]]
                 of_bias = bias_sums[piece, place[k + 1] - place[1] : place[k + 2] - place[1]]
-                add_gradients(slopes, many, high - low, flat, first, step, count, mine, 0, of_bias, lanes)
+                add_gradients(slopes, many, high - low, flat, first, step, count, mine, of_bias, lanes)
                 for r in range(high - low):
                     for p in range(count):
                         store(before, r * many + p, zeros(lanes))
                 numbers = slopes.reshape(-1)
-                multiply(numbers, wide, high - low, width[k + 1], weights, begin[k], before, 0, many, count, lanes)
+                add_panels(numbers, wide, high - low, width[k + 1], weights, begin[k], before, 0, many, count, lanes)
                 slopes, before = before, slopes
                 for r in range(high - low if k > 0 else 0):
                     slope(slopes, r * many, flat, first + r * step, count, grown, lanes)

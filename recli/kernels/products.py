@@ -71,7 +71,7 @@ def add_product(
 
 
 @part
-def multiply(
+def add_panels(
     a: Floats, across: int, rows: int, depth: int, b: Floats, begin: int, out: Floats, to: int, step: int, count: int,
     width: NDArray[np.void]
 ) -> None:  # fmt: skip

@@ -170,7 +170,7 @@ class _Interact(torch.autograd.Function):  # type: ignore[misc]
     ) -> tuple[Tensor, Tensor]:
         from recli.kernels.cin import interact
         from recli.kernels.products import padded
-        from recli.training.team import on_threads_of_torch
+        from recli.training.team import arrays, on_threads_of_torch
 
         if x.stride(2) != 1 or x.stride(0) != x.shape[1] * x.stride(1):
             x = x.contiguous()
@@ -178,25 +178,21 @@ class _Interact(torch.autograd.Function):  # type: ignore[misc]
         rows, wide = len(weight), padded(len(weight))
         made, total = x.new_empty(*x.shape[:2], wide), x.new_empty(len(x), wide)
         with on_threads_of_torch():
-            interact(*_arrays(x, start, weight, bias, made, total))
+            interact(*arrays(x, start, weight, bias, made, total))
         ctx.save_for_backward(x, start, weight, made)
         return made[..., :kept], total[:, rows - told : rows]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, of_total: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None, None]:
         from recli.kernels.cin import gradients
-        from recli.training.team import on_threads_of_torch
+        from recli.training.team import arrays, on_threads_of_torch
 
         x, start, weight, made = ctx.saved_tensors
         to_x, to_start = x.new_empty(x.shape), torch.empty_like(start)
         with on_threads_of_torch():
-            given = _arrays(gradient.contiguous(), of_total.contiguous(), x, start, weight, made, to_x, to_start)
+            given = arrays(gradient.contiguous(), of_total.contiguous(), x, start, weight, made, to_x, to_start)
             to_weight, to_bias = gradients(*given)
         return to_x, to_start, torch.from_numpy(to_weight), torch.from_numpy(to_bias), None, None
-
-
-def _arrays(*tensors: Tensor) -> list[Any]:
-    return [tensor.detach().numpy() for tensor in tensors]
 
 
 class Perceptron(nn.Module):  # type: ignore[misc]

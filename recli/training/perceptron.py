@@ -39,9 +39,9 @@ class _Rectified(torch.autograd.Function):  # type: ignore[misc]  # torch is not
     @staticmethod
     def forward(ctx: Any, x: Tensor, share: float, *numbers: Tensor) -> Tensor:
         from recli.kernels.perceptron import forward, layers
-        from recli.training.team import on_threads_of_torch
+        from recli.training.team import arrays, on_threads_of_torch
 
-        weights, biases = _arrays(numbers[::2]), _arrays(numbers[1::2])
+        weights, biases = arrays(*numbers[::2]), arrays(*numbers[1::2])
         to = layers([x.shape[1], *map(len, weights)])
         seeds, dropped = np.array([seed() for _ in weights if share], np.uint64), parts_of(share) if share else 0
         made = x.new_empty(len(x), int(to.place[-1]))
@@ -54,16 +54,12 @@ class _Rectified(torch.autograd.Function):  # type: ignore[misc]  # torch is not
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         from recli.kernels.perceptron import backward
-        from recli.training.team import on_threads_of_torch
+        from recli.training.team import arrays, on_threads_of_torch
 
         (made, *weights), (to, seeds, dropped) = ctx.saved_tensors, ctx.given
         to_x = gradient.new_empty(len(gradient), int(to.width[0]))
         with on_threads_of_torch():
-            given = gradient.contiguous().numpy(), made.numpy(), to, _arrays(weights), seeds, dropped
+            given = gradient.contiguous().numpy(), made.numpy(), to, arrays(*weights), seeds, dropped
             of_weights, of_biases = backward(*given, to_x.numpy())
         pairs = zip(of_weights, of_biases, strict=True)
         return to_x, None, *(torch.from_numpy(one) for pair in pairs for one in pair)
-
-
-def _arrays(tensors: Sequence[Tensor]) -> list[Any]:
-    return [tensor.detach().numpy() for tensor in tensors]

@@ -81,7 +81,7 @@ class _Near(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, read: Tensor, keep: Tensor) -> Tensor:
         from recli.kernels.gru import forward
-        from recli.training.team import on_threads_of_torch
+        from recli.training.team import arrays, on_threads_of_torch
 
         places, n, width = read.shape
         size = width // 3
@@ -90,23 +90,19 @@ class _Near(torch.autograd.Function):  # type: ignore[misc]
         states[0] = 0
         ctx.save_for_backward(keep, kept, gates, new, states)
         with on_threads_of_torch():
-            forward(*(one.detach().contiguous().numpy() for one in (read, keep)), *_arrays(kept, gates, new, states))
+            forward(*(one.detach().contiguous().numpy() for one in (read, keep)), *arrays(kept, gates, new, states))
         return states[1:]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         from recli.kernels.gru import backward
-        from recli.training.team import on_threads_of_torch
+        from recli.training.team import arrays, on_threads_of_torch
 
         keep, kept, gates, new, states = ctx.saved_tensors
         places, n, size = new.shape
         slopes = new.new_empty(places * n, 4 * size)
         with on_threads_of_torch():
             given = gradient.contiguous(), keep.detach().contiguous(), kept, gates, new, states
-            backward(*_arrays(*given, slopes.view(places, n, 4 * size)))
+            backward(*arrays(*given, slopes.view(places, n, 4 * size)))
         d_keep = slopes[:, size:].T @ states[:-1].reshape(places * n, size)
         return torch.cat([slopes[:, size : 3 * size], slopes[:, :size]], 1).view(places, n, 3 * size), d_keep
-
-
-def _arrays(*tensors: Tensor) -> list[Any]:
-    return [tensor.detach().numpy() for tensor in tensors]

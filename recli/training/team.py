@@ -6,8 +6,10 @@ import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from recli.kernels import lender, threads
 
@@ -21,6 +23,11 @@ def on_threads_of_torch() -> Iterator[None]:
             yield
     finally:
         lender.reset(before)
+
+
+def arrays(*tensors: Tensor) -> list[Any]:
+    """What kernels take: the numbers of tensors, as they lie."""
+    return [tensor.detach().numpy() for tensor in tensors]
 
 
 @cache
