@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from recli.kernels import aligned, fixed, kernel, part, spread
-from recli.kernels.products import PANEL, add_panels, add_product, padded, panels, scratch
-from recli.kernels.vector import dot, load, masked, plus, store, times, zeros
+from recli.kernels import aligned, kernel, part, spread
+from recli.kernels.products import Lanes, add_outer, add_panels, lanes, padded, panels, scratch
+from recli.kernels.vector import dot, each, load, masked, plus, store, times, zeros
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,8 +32,8 @@ def interact(x: Floats, start: Floats, weight: Floats, bias: Floats, out: Floats
     (n, width, before), fields, rows = x.shape, start.shape[2], len(weight)
     by_field = weight.reshape(rows, before, fields).transpose(2, 1, 0).reshape(-1, rows)
     given = (*_flat(x), before, start.reshape(-1, fields), panels(np.vstack([by_field, bias])))
-    into = (out.reshape(-1, PANEL), total.reshape(-1, PANEL), width, _together(width))
-    spread(partial(_interact, *given, *into, fixed(PANEL)), -(-n // _together(width)), even=True)
+    into = (out.reshape(-1), total.reshape(-1), width, _together(width))
+    spread(partial(_interact, *given, *into, lanes()), -(-n // _together(width)), even=True)
 
 
 def gradients(
@@ -49,8 +49,8 @@ def gradients(
     sums = aligned(PIECES * rows, padded(before * fields + 1))
     given = (of.reshape(n * width, -1), of_total, *_flat(x), start.reshape(-1, fields), panels(by_field), rows)
     more = (made.reshape(-1, made.shape[2]), width, _together(width), -(-n // _together(width)))
-    into = (to_x.reshape(-1, before), to_start.reshape(-1, fields), sums.reshape(-1, PANEL))
-    spread(partial(_gradients, *given, *more, *into, fixed(PANEL)), PIECES)
+    into = (to_x.reshape(-1, before), to_start.reshape(-1, fields), sums.reshape(-1))
+    spread(partial(_gradients, *given, *more, *into, lanes()), PIECES)
     total = sums.reshape(PIECES, rows, -1).sum(0)
     of_weight = total[:, : before * fields].reshape(rows, fields, before).transpose(0, 2, 1)
     return of_weight.reshape(rows, -1), total[:, before * fields].copy()
@@ -100,18 +100,18 @@ def divide(
 ) -> None:  # fmt: skip
     """The way back of `multiply`: from the products' gradients those of both rows."""
     flat, wide, own, before = of.reshape(-1), of.shape[1], len(lanes[0].row), to_x.shape[1]
-    room = np.empty(own, np.float32)
+    room, ones = near.copy(), np.ones(own, np.float32)
     for r in range(low, high):
         copy(x, r * apart, before, near)
-        to_start[r] = 0
-        for i in range(0, before, own):
-            total = zeros(lanes)
-            for j in range(start.shape[1]):
-                slope = load(flat, (r - low) * wide + j * before + i, lanes)
-                total = plus(total, start[r, j], slope)
-                to_start[r, j] += dot(slope, load(near, i, lanes))
-            store(room, 0, total)
-            copy(room, 0, min(own, before - i), to_x[r, i:])
+        room[:] = 0
+        for j in range(start.shape[1]):
+            at, total = (r - low) * wide + j * before, zeros(lanes)
+            for i in range(0, before, own):
+                slope = load(flat, at + i, lanes)
+                store(room, i, plus(load(room, i, lanes), start[r, j], slope))
+                total = plus(total, np.float32(1), each(slope, load(near, i, lanes)))
+            to_start[r, j] = dot(total, load(ones, 0, lanes))
+        copy(room, 0, before, to_x[r])
 
 
 @part
@@ -123,11 +123,12 @@ def slopes(
 
     ``shared`` and ``near`` have that width, and are 0 where no gradient is written to them.
     """
-    flat, came, own, wide = out.reshape(-1), made.reshape(-1), len(lanes[0].row), made.shape[1]
+    flat, came, gradient = out.reshape(-1), made.reshape(-1), of.reshape(-1)
+    own, wide = len(lanes[0].row), made.shape[1]
     for r in range(low, high):
         if r % width == 0:
             shared[rows - of_total.shape[1] : rows] = of_total[r // width]
-        copy(of.reshape(-1), r * of.shape[1], of.shape[1], near)
+        copy(gradient, r * of.shape[1], of.shape[1], near)
         for at in range(0, wide, own):
             slope = plus(load(shared, at, lanes), np.float32(1), load(near, at, lanes))
             store(flat, (r - low) * wide + at, masked(slope, load(came, r * wide + at, lanes)))
@@ -144,29 +145,29 @@ def _interact(
     total: Floats,
     width: int,
     together: int,
-    lanes: NDArray[np.void],
+    lanes: Lanes,
     first: int,
     end: int,
 ) -> None:
-    own, many, most = len(lanes[0].row), len(out) // len(start), together * width
+    unit, wide, most = len(lanes.unit[0].row), len(out) // len(start), together * width
     depth = before * start.shape[1] + 1
-    products, near = scratch(most + 1, -(-depth // own) * own), scratch(1, -(-before // own) * own)[0]
-    flat, wide = products.reshape(-1), products.shape[1]
+    products, near = scratch(most + 1, -(-depth // unit) * unit), scratch(1, -(-before // unit) * unit)[0]
     for block in range(first, end):
         low, high = block * most, min((block + 1) * most, len(start))
-        multiply(x, apart, before, start, low, high, near, products, lanes)
-        for at in range(low * many, high * many):
-            store(out, at, zeros(lanes))
-        add_panels(flat, wide, high - low, depth, panels, 0, out, low * many, many, many, lanes)
+        multiply(x, apart, before, start, low, high, near, products, lanes.unit)
+        for at in range(low * wide, high * wide, unit):
+            store(out, at, zeros(lanes.unit))
+        a, across, to = products.reshape(-1), products.shape[1], low * wide
+        add_panels(a, across, high - low, depth, panels, 0, out, to, wide, wide, lanes)
         for n in range(block * together, high // width):
-            for p in range(many):
-                sums = zeros(lanes)
+            for at in range(0, wide, unit):
+                sums = zeros(lanes.unit)
                 for r in range(n * width, (n + 1) * width):
-                    made = load(out, r * many + p, lanes)
+                    made = load(out, r * wide + at, lanes.unit)
                     made = masked(made, made)
                     sums = plus(sums, np.float32(1), made)
-                    store(out, r * many + p, made)
-                store(total, n * many + p, sums)
+                    store(out, r * wide + at, made)
+                store(total, n * wide + at, sums)
 
 
 @kernel
@@ -185,24 +186,22 @@ def _gradients(
     to_x: Floats,
     to_start: Floats,
     sums: Floats,
-    lanes: NDArray[np.void],
+    lanes: Lanes,
     first: int,
     end: int,
 ) -> None:
-    own, most, depth, wide = len(lanes[0].row), together * width, to_x.shape[1] * start.shape[1], made.shape[1]
-    count = -(-(depth + 1) // own)  # panels of the products, the 1 among them
-    products, back = scratch(most + 1, count * own), scratch(most + 1, count * own)
-    left, right, into = scratch(most, wide), products.reshape(-1, own), back.reshape(-1, own)
+    unit, most, wide, depth = len(lanes.unit[0].row), together * width, made.shape[1], to_x.shape[1] * start.shape[1]
+    into, across = -(-depth // unit) * unit, -(-(depth + 1) // unit) * unit  # behind the products is the 1
+    products, back, left = scratch(most + 1, across), scratch(most + 1, across), scratch(most, wide)
     slope, shared, near_slope = left.reshape(-1), scratch(1, wide)[0], scratch(1, wide)[0]
-    near = scratch(1, -(-to_x.shape[1] // own) * own)[0]
+    near = scratch(1, -(-to_x.shape[1] // unit) * unit)[0]
     for piece in range(first, end):
         for block in range(blocks * piece // PIECES, blocks * (piece + 1) // PIECES):
             low, high = block * most, min((block + 1) * most, len(start))
-            slopes(of, of_total, made, rows, width, low, high, shared, near_slope, left, lanes)
-            multiply(x, apart, to_x.shape[1], start, low, high, near, products, lanes)
+            slopes(of, of_total, made, rows, width, low, high, shared, near_slope, left, lanes.unit)
+            multiply(x, apart, to_x.shape[1], start, low, high, near, products, lanes.unit)
             back[:] = 0
-            add_panels(slope, wide, high - low, rows, panels, 0, into, 0, count, -(-depth // own), lanes)
-            for p in range(count):
-                to = piece * rows * count + p
-                add_product(slope, 1, wide, rows, high - low, right, p, count, sums, to, count, lanes)
-            divide(x, apart, start, low, high, near, back, to_x, to_start, lanes)
+            add_panels(slope, wide, high - low, rows, panels, 0, back.reshape(-1), 0, across, into, lanes)
+            to = piece * rows * across
+            add_outer(slope, wide, rows, high - low, products.reshape(-1), 0, across, sums, to, across, lanes)
+            divide(x, apart, start, low, high, near, back, to_x, to_start, lanes.unit)

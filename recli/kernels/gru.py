@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from recli.kernels import fixed, kernel, part, spread
+from recli.kernels import kernel, part, spread
 from recli.kernels.exponential import exp
-from recli.kernels.products import PANEL, add_panels, panels, scratch
-from recli.kernels.vector import store, zeros
+from recli.kernels.products import Lanes, add_panels, lanes, panels, scratch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +26,7 @@ def forward(read: Floats, keep: Floats, kept: Floats, gates: Floats, new: Floats
     ``read`` (places, n, 3 size) are a_r, a_z and a_n, ``keep`` (3 size, size) is U. Fills also ``gates`` (places, n,
     2 size), which are r, z = s(a + U h), ``kept`` (places, n, size), U_n h, and ``new``: n = tanh(a_n + r * U_n h).
     """
-    given = (read, panels(keep.T), kept, gates, new, states, fixed(PANEL))
+    given = (read, panels(keep.T), kept, gates, new, states, lanes())
     spread(partial(_forward, *given), -(-read.shape[1] // TOGETHER), even=True)
 
 
@@ -39,7 +38,7 @@ def backward(
     Fills ``slopes`` (places, n, 4 size) with those of a_n, of a_r and a_z, which are those of U_r h and U_z h too, and
     of U_n h.
     """
-    given = (of, panels(keep), kept, gates, new, states, slopes, fixed(PANEL))
+    given = (of, panels(keep), kept, gates, new, states, slopes, lanes())
     spread(partial(_backward, *given), -(-of.shape[1] // TOGETHER), even=True)
 
 
@@ -59,19 +58,17 @@ def _forward(
     gates: Floats,
     new: Floats,
     states: Floats,
-    lanes: NDArray[np.void],
+    lanes: Lanes,
     start: int,
     stop: int,
 ) -> None:
     places, n, size = new.shape
-    low, high, count = start * TOGETHER, min(stop * TOGETHER, n), len(weights) // size
-    sums, flat = scratch((high - low) * count, len(lanes[0].row)), states.reshape(-1)
-    rows = sums.reshape(high - low, -1)
+    low, high, wide = start * TOGETHER, min(stop * TOGETHER, n), len(weights) // size
+    rows, flat = scratch(high - low, wide), states.reshape(-1)
     for t in range(places):
-        for at in range(len(sums)):
-            store(sums, at, zeros(lanes))
+        rows[:] = 0
         before = flat[(t * n + low) * size :]
-        add_panels(before, size, high - low, size, weights, 0, sums, 0, count, count, lanes)
+        add_panels(before, size, high - low, size, weights, 0, rows.reshape(-1), 0, wide, wide, lanes)
         for r in range(low, high):
             a, u, g, own = read[t, r], rows[r - low], gates[t, r], kept[t, r]
             made, h, out = new[t, r], states[t, r], states[t + 1, r]
@@ -93,14 +90,13 @@ def _backward(
     new: Floats,
     states: Floats,
     slopes: Floats,
-    lanes: NDArray[np.void],
+    lanes: Lanes,
     start: int,
     stop: int,
 ) -> None:
     places, n, size = new.shape
-    low, high, count = start * TOGETHER, min(stop * TOGETHER, n), len(weights) // (3 * size)
-    sums, flat = scratch((high - low) * count, len(lanes[0].row)), slopes.reshape(-1)
-    rows = sums.reshape(high - low, -1)
+    low, high, wide = start * TOGETHER, min(stop * TOGETHER, n), len(weights) // (3 * size)
+    rows, flat = scratch(high - low, wide), slopes.reshape(-1)
     for t in range(places - 1, -1, -1):
         for r in range(low, high):
             d, given, g, own = rows[r - low], of[t, r], gates[t, r], kept[t, r]
@@ -114,4 +110,4 @@ def _backward(
                 out[3 * size + j] = of_new * reset
                 d[j] = slope * update
         gates_of = flat[(t * n + low) * 4 * size + size :]
-        add_panels(gates_of, 4 * size, high - low, 3 * size, weights, 0, sums, 0, count, count, lanes)
+        add_panels(gates_of, 4 * size, high - low, 3 * size, weights, 0, rows.reshape(-1), 0, wide, wide, lanes)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from recli.kernels import aligned, fixed, kernel, part, spread
+from recli.kernels import aligned, kernel, part, spread
 from recli.kernels.dropout import lots
-from recli.kernels.products import PANEL, add_panels, add_product, padded, panels, scratch
+from recli.kernels.products import Lanes, add_outer, add_panels, lanes, padded, panels, scratch
 from recli.kernels.vector import load, masked, plus, store, times, zeros
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ ONE, NOTHING = np.float32(1), np.float32(0)
 class Layers(NamedTuple):
     """The ``width`` of what goes in and of what each layer makes, (layers + 1,), and the ``place`` of each in a row.
 
-    There they are padded to a multiple of `PANEL`; the last place is that behind them all.
+    There they are `padded`; the last place is that behind them all.
     """
 
     width: Longs
@@ -53,7 +53,7 @@ def forward(
     """
     bias = np.concatenate([np.pad(one, (0, padded(len(one)) - len(one))) for one in biases])
     given = (*to, *_stacked([weight.T for weight in weights]), bias, seeds, dropped)
-    spread(partial(_forward, x, *given, made, made.reshape(-1, PANEL), fixed(PANEL)), -(-len(x) // BLOCK))
+    spread(partial(_forward, x, *given, made, lanes()), -(-len(x) // BLOCK))
 
 
 def backward(
@@ -65,19 +65,19 @@ def backward(
     """
     width, place = to
     wide, pieces, each = np.diff(place), max(1, min(len(of) // EACH, MOST)), range(len(weights))
-    rows = np.cumsum([0, *width[1:] * wide[:-1] // PANEL])
-    sums, bias_sums = aligned(pieces * int(rows[-1]), PANEL), aligned(pieces, int(place[-1] - place[1]))
-    given = (of, made, made.reshape(-1, PANEL), width, place, *_stacked(weights), seeds, dropped)
-    spread(partial(_backward, *given, to_x, sums, rows, bias_sums, fixed(PANEL)), pieces)
-    total, of_bias = sums.reshape(pieces, -1, PANEL).sum(0), bias_sums.sum(0)
-    of_weights = [total[rows[k] : rows[k + 1]].reshape(width[k + 1], wide[k])[:, : width[k]] for k in each]
+    begin = np.cumsum([0, *width[1:] * wide[:-1]])
+    sums, bias_sums = aligned(pieces, int(begin[-1])), aligned(pieces, int(place[-1] - place[1]))
+    given = (of, made, width, place, *_stacked(weights), seeds, dropped)
+    spread(partial(_backward, *given, to_x, sums, begin, bias_sums, lanes()), pieces)
+    total, of_bias = sums.sum(0), bias_sums.sum(0)
+    of_weights = [total[begin[k] : begin[k + 1]].reshape(width[k + 1], wide[k])[:, : width[k]] for k in each]
     return of_weights, [of_bias[place[k + 1] - place[1] :][: width[k + 1]] for k in each]
 
 
 def _stacked(matrices: Sequence[Floats]) -> tuple[Floats, Longs]:
     """The panels of some matrices, one below the other, and where those of each begin."""
-    begin = np.cumsum([0, *(len(one) * padded(one.shape[1]) // PANEL for one in matrices)])
-    out = aligned(int(begin[-1]), PANEL)
+    begin = np.cumsum([0, *(len(one) * padded(one.shape[1]) for one in matrices)])
+    out = aligned(1, int(begin[-1]))[0]
     for k, one in enumerate(matrices):
         panels(one, out[begin[k] : begin[k + 1]])
     return out, begin
@@ -108,32 +108,21 @@ def drop(
 
 @part
 def slope(
-    given: Floats, at: int, came: Floats, place: int, count: int, grown: np.float32, width: NDArray[np.void]
+    given: Floats, at: int, came: Floats, place: int, count: int, grown: np.float32, unit: NDArray[np.void]
 ) -> None:
-    """Turn in place the gradient of what came out of ReLU and dropout into that before both, so many vectors."""
-    for p in range(count):
-        store(given, at + p, masked(times(grown, load(given, at + p, width)), load(came, place + p, width)))
+    """Turn in place the gradient of what came out of ReLU and dropout into that before both, so many numbers."""
+    for p in range(0, count, len(unit[0].row)):
+        store(given, at + p, masked(times(grown, load(given, at + p, unit)), load(came, place + p, unit)))
 
 
 @part
-def add_gradients(
-    slopes: Floats, many: int, n: int, flat: Floats, first: int, step: int, count: int, sums: Floats,
-    of_bias: Floats, width: NDArray[np.void]
-) -> None:  # fmt: skip
-    """Add to a layer's sums the products of n rows of slopes and of what it got, and the slopes to its biases'.
-
-    The slopes are ``many`` vectors wide; ``count`` vectors are what a row of those that the layer got has.
-    """
-    own = len(width[0].row)
-    for p in range(len(of_bias) // own):
-        total = load(of_bias, p * own, width)
+def add_rows(rows: Floats, wide: int, n: int, total: Floats, unit: NDArray[np.void]) -> None:
+    """Add the sum of n rows, ``wide`` apart."""
+    for p in range(0, len(total), len(unit[0].row)):
+        own = load(total, p, unit)
         for r in range(n):
-            total = plus(total, ONE, load(slopes, r * many + p, width))
-        store(of_bias, p * own, total)
-    for p in range(count):
-        add_product(
-            slopes.reshape(-1), 1, many * own, len(sums) // count, n, flat, first + p, step, sums, p, count, width
-        )
+            own = plus(own, ONE, load(rows, r * wide + p, unit))
+        store(total, p, own)
 
 
 @kernel
@@ -147,14 +136,12 @@ def _forward(
     seeds: Words,
     dropped: int,
     made: Floats,
-    flat: Floats,
-    lanes: NDArray[np.void],
+    lanes: Lanes,
     start: int,
     stop: int,
 ) -> None:
-    own, n, last, wide = len(lanes[0].row), len(x), len(width) - 2, (place[1:] - place[:-1]).max()
-    words, total = np.empty(BLOCK * (wide // 4), np.uint64), place[-1]
-    numbers, step = made.reshape(-1), total // own
+    unit, n, last, wide = len(lanes.unit[0].row), len(x), len(width) - 2, (place[1:] - place[:-1]).max()
+    words, total, numbers = np.empty(BLOCK * (wide // 4), np.uint64), place[-1], made.reshape(-1)
     for block in range(start, stop):
         low, high = block * BLOCK, min((block + 1) * BLOCK, n)
         for r in range(low, high):
@@ -162,26 +149,24 @@ def _forward(
         if dropped:
             drop(numbers, low * total, total, width[0], low, high, words, seeds[0], dropped)
         for k in range(last + 1):
-            to, count = place[k + 1] // own, (place[k + 2] - place[k + 1]) // own
-            for r in range(low, high):
-                for p in range(count):
-                    store(flat, r * step + to + p, load(bias, place[k + 1] - place[1] + p * own, lanes))
-            rows, into = numbers[low * total + place[k] :], low * step + to
-            add_panels(rows, total, high - low, width[k], weights, begin[k], flat, into, step, count, lanes)
-            for r in range(low, high):
-                for p in range(count):
-                    sums = load(flat, r * step + to + p, lanes)
-                    store(flat, r * step + to + p, masked(sums, sums))
+            into, count = low * total + place[k + 1], place[k + 2] - place[k + 1]
+            for r in range(high - low):
+                for p in range(0, count, unit):
+                    store(numbers, into + r * total + p, load(bias, place[k + 1] - place[1] + p, lanes.unit))
+            rows = numbers[low * total + place[k] :]
+            add_panels(rows, total, high - low, width[k], weights, begin[k], numbers, into, total, count, lanes)
+            for r in range(high - low):
+                for p in range(0, count, unit):
+                    sums = load(numbers, into + r * total + p, lanes.unit)
+                    store(numbers, into + r * total + p, masked(sums, sums))
             if dropped and k < last:
-                first = low * total + place[k + 1]
-                drop(numbers, first, total, width[k + 1], low, high, words, seeds[k + 1], dropped)
+                drop(numbers, into, total, width[k + 1], low, high, words, seeds[k + 1], dropped)
 
 
 @kernel
 def _backward(
     of: Floats,
     made: Floats,
-    flat: Floats,
     width: Longs,
     place: Longs,
     weights: Floats,
@@ -192,35 +177,35 @@ def _backward(
     sums: Floats,
     rows: Longs,
     bias_sums: Floats,
-    lanes: NDArray[np.void],
+    lanes: Lanes,
     start: int,
     stop: int,
 ) -> None:
-    own, n, last, pieces = len(lanes[0].row), len(of), len(width) - 2, len(bias_sums)
-    blocks, step, wide = -(-n // BLOCK), place[-1] // own, (place[1:] - place[:-1]).max()
-    many, many_last = wide // own, (place[last + 2] - place[last + 1]) // own
+    unit, n, last, pieces = len(lanes.unit[0].row), len(of), len(width) - 2, len(bias_sums)
+    blocks, total, wide = -(-n // BLOCK), place[-1], (place[1:] - place[:-1]).max()
     words, grown = np.empty(BLOCK * (wide // 4), np.uint64), np.float32(65536 / (65536 - dropped))
-    slopes, before = scratch(BLOCK * many, own), scratch(BLOCK * many, own)
+    slopes, before = scratch(1, BLOCK * wide)[0], scratch(1, BLOCK * wide)[0]
+    numbers = made.reshape(-1)
     for piece in range(start, stop):
         for block in range(blocks * piece // pieces, blocks * (piece + 1) // pieces):
             low, high = block * BLOCK, min((block + 1) * BLOCK, n)
             for r in range(high - low):
-                copy(of[low + r], slopes.reshape(-1)[r * wide : (r + 1) * wide])
-                slope(slopes, r * many, flat, (low + r) * step + place[last + 1] // own, many_last, ONE, lanes)
+                copy(of[low + r], slopes[r * wide : (r + 1) * wide])
+                came, count = (low + r) * total + place[last + 1], place[last + 2] - place[last + 1]
+                slope(slopes, r * wide, numbers, came, count, ONE, lanes.unit)
             for k in range(last, -1, -1):
-                first, count = low * step + place[k] // own, (place[k + 1] - place[k]) // own
-                mine = sums[piece * rows[-1] + rows[k] : piece * rows[-1] + rows[k + 1]]
-                of_bias = bias_sums[piece, place[k + 1] - place[1] : place[k + 2] - place[1]]
-                add_gradients(slopes, many, high - low, flat, first, step, count, mine, of_bias, lanes)
+                first, count = low * total + place[k], place[k + 1] - place[k]
+                mine, own = sums[piece, rows[k] : rows[k + 1]], bias_sums[piece, place[k + 1] - place[1] :]
+                add_rows(slopes, wide, high - low, own[: place[k + 2] - place[k + 1]], lanes.unit)
+                add_outer(slopes, wide, width[k + 1], high - low, numbers, first, total, mine, 0, count, lanes)
                 for r in range(high - low):
-                    for p in range(count):
-                        store(before, r * many + p, zeros(lanes))
-                numbers = slopes.reshape(-1)
-                add_panels(numbers, wide, high - low, width[k + 1], weights, begin[k], before, 0, many, count, lanes)
+                    for p in range(0, count, unit):
+                        store(before, r * wide + p, zeros(lanes.unit))
+                add_panels(slopes, wide, high - low, width[k + 1], weights, begin[k], before, 0, wide, count, lanes)
                 slopes, before = before, slopes
                 for r in range(high - low if k > 0 else 0):
-                    slope(slopes, r * many, flat, first + r * step, count, grown, lanes)
+                    slope(slopes, r * wide, numbers, first + r * total, count, grown, lanes.unit)
             if dropped:
-                drop(slopes.reshape(-1), 0, wide, width[0], low, high, words, seeds[0], dropped)
+                drop(slopes, 0, wide, width[0], low, high, words, seeds[0], dropped)
             for r in range(high - low):
-                copy(slopes.reshape(-1)[r * wide :][: width[0]], to_x[low + r])
+                copy(slopes[r * wide :][: width[0]], to_x[low + r])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recli.kernels import cin, products
+from recli.kernels import products
 from recli.training.fields import interact
 
 # (n, width, before, fields, rows, kept, told): more rows than a panel, more numbers, more pairs than a block, few.
@@ -41,8 +41,9 @@ def all_of(function: Any, x: Tensor, start: Tensor, layer: nn.Linear, kept: int,
 @pytest.mark.parametrize("panel", [16, 64])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_it_is_eq_6(shape: tuple[int, ...], panel: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (cin, products):
-        monkeypatch.setattr(module, "PANEL", panel)  # of this processor, and of those with narrower registers
+    # of this processor, and of those with narrower registers
+    monkeypatch.setattr(products, "PANEL", panel)
+    monkeypatch.setattr(products, "UNIT", min(16, panel // 2))
     *sizes, kept, told = shape
     x, start, layer = given(*sizes)
     for found, expected in zip(

@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recli.kernels import perceptron, products
+from recli.kernels import products
 from recli.training.perceptron import WIDEST, rectified
 
 # Rows and widths: as NeuMF's, more rows than a sum of gradients has, no multiple of anything, single numbers.
-SHAPES = [(70, [128, 128, 64]), (1100, [20, 30]), (65, [10, 7, 70, 3]), (1, [1, 1, 1]), (0, [4, 3])]
+SHAPES = [(70, [128, 128, 64]), (67, [70, 100, 25]), (1100, [20, 30]), (65, [10, 7, 70, 3]), (1, [1, 1, 1]),
+          (0, [4, 3])]  # fmt: skip
 
 
 def given(n: int, widths: list[int]) -> tuple[Tensor, list[nn.Linear]]:
@@ -36,8 +37,9 @@ def with_gradients(made: Tensor, x: Tensor, layers: list[nn.Linear]) -> list[Ten
 @pytest.mark.parametrize("panel", [16, 64])
 @pytest.mark.parametrize(("n", "widths"), SHAPES)
 def test_it_is_products_and_relu(n: int, widths: list[int], panel: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (perceptron, products):
-        monkeypatch.setattr(module, "PANEL", panel)  # of this processor, and of those with narrower registers
+    # of this processor, and of those with narrower registers
+    monkeypatch.setattr(products, "PANEL", panel)
+    monkeypatch.setattr(products, "UNIT", min(16, panel // 2))
     x, layers = given(n, widths)
     made = rectified(x, layers, 0)
     assert made.grad_fn is not None

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recli.kernels import gru, products
+from recli.kernels import products
 from recli.training import recurrent
 from recli.training.recurrent import GRU
 
@@ -31,8 +31,9 @@ def test_states_and_gradients_are_those_of_torch(
     shape: tuple[int, ...], units: str, panel: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recurrent, "_Near", getattr(recurrent, units))
-    for module in (gru, products):
-        monkeypatch.setattr(module, "PANEL", panel)  # of this processor, and of those with narrower registers
+    # of this processor, and of those with narrower registers
+    monkeypatch.setattr(products, "PANEL", panel)
+    monkeypatch.setattr(products, "UNIT", min(16, panel // 2))
     x, weight, ours = given(*shape)
     found = all_of(ours, x, weight)
     if not len(x):
