@@ -13,7 +13,7 @@ import numpy as np
 
 from recli.kernels import aligned, kernel, part, spread
 from recli.kernels.dropout import lots
-from recli.kernels.products import Lanes, add_outer, add_panels, lanes, padded, panels, scratch
+from recli.kernels.products import Lanes, add_outer, add_panels, lanes, padded, scratch, stacked
 from recli.kernels.vector import load, masked, plus, store, times, zeros
 
 if TYPE_CHECKING:
@@ -49,10 +49,11 @@ def forward(
     """Fill ``made`` (n, what all layers have) with x (n, in), and with what each layer makes, as the next one gets it.
 
     A layer makes ReLU(weight · x + bias), of x without about ``dropped`` in 65,536 of its numbers, which goes by the
-    layer's seed, the others being greater by as much. The last one's are whole.
+    layer's seed, the others being greater by as much. Those behind the last seed make weight · x + bias of the whole x,
+    and what all layers with seeds make goes on whole.
     """
     bias = np.concatenate([np.pad(one, (0, padded(len(one)) - len(one))) for one in biases])
-    given = (*to, *_stacked([weight.T for weight in weights]), bias, seeds, dropped)
+    given = (*to, *stacked([weight.T for weight in weights]), bias, seeds, dropped)
     spread(partial(_forward, x, *given, made, lanes()), -(-len(x) // BLOCK))
 
 
@@ -67,20 +68,11 @@ def backward(
     wide, pieces, each = np.diff(place), max(1, min(len(of) // EACH, MOST)), range(len(weights))
     begin = np.cumsum([0, *width[1:] * wide[:-1]])
     sums, bias_sums = aligned(pieces, int(begin[-1])), aligned(pieces, int(place[-1] - place[1]))
-    given = (of, made, width, place, *_stacked(weights), seeds, dropped)
+    given = (of, made, width, place, *stacked(weights), seeds, dropped)
     spread(partial(_backward, *given, to_x, sums, begin, bias_sums, lanes()), pieces)
     total, of_bias = sums.sum(0), bias_sums.sum(0)
     of_weights = [total[begin[k] : begin[k + 1]].reshape(width[k + 1], wide[k])[:, : width[k]] for k in each]
     return of_weights, [of_bias[place[k + 1] - place[1] :][: width[k + 1]] for k in each]
-
-
-def _stacked(matrices: Sequence[Floats]) -> tuple[Floats, Longs]:
-    """The panels of some matrices, one below the other, and where those of each begin."""
-    begin = np.cumsum([0, *(len(one) * padded(one.shape[1]) for one in matrices)])
-    out = aligned(1, int(begin[-1]))[0]
-    for k, one in enumerate(matrices):
-        panels(one, out[begin[k] : begin[k + 1]])
-    return out, begin
 
 
 @part
@@ -108,11 +100,17 @@ def drop(
 
 @part
 def slope(
-    given: Floats, at: int, came: Floats, place: int, count: int, grown: np.float32, unit: NDArray[np.void]
-) -> None:
-    """Turn in place the gradient of what came out of ReLU and dropout into that before both, so many numbers."""
-    for p in range(0, count, len(unit[0].row)):
-        store(given, at + p, masked(times(grown, load(given, at + p, unit)), load(came, place + p, unit)))
+    given: Floats, wide: int, n: int, came: Floats, place: int, step: int, count: int, grown: np.float32,
+    unit: NDArray[np.void]
+) -> None:  # fmt: skip
+    """Turn in place the gradient of what came out of ReLU and dropout into that before both.
+
+    Of n rows of ``count`` numbers, which begin ``wide`` apart in ``given``, and ``step`` in what came.
+    """
+    for r in range(n):
+        for p in range(0, count, len(unit[0].row)):
+            own = times(grown, load(given, r * wide + p, unit))
+            store(given, r * wide + p, masked(own, load(came, place + r * step + p, unit)))
 
 
 @part
@@ -155,11 +153,11 @@ def _forward(
                     store(numbers, into + r * total + p, load(bias, place[k + 1] - place[1] + p, lanes.unit))
             rows = numbers[low * total + place[k] :]
             add_panels(rows, total, high - low, width[k], weights, begin[k], numbers, into, total, count, lanes)
-            for r in range(high - low):
+            for r in range(high - low if k < len(seeds) else 0):
                 for p in range(0, count, unit):
                     sums = load(numbers, into + r * total + p, lanes.unit)
                     store(numbers, into + r * total + p, masked(sums, sums))
-            if dropped and k < last:
+            if dropped and k + 1 < len(seeds):
                 drop(numbers, into, total, width[k + 1], low, high, words, seeds[k + 1], dropped)
 
 
@@ -191,8 +189,8 @@ def _backward(
             low, high = block * BLOCK, min((block + 1) * BLOCK, n)
             for r in range(high - low):
                 copy(of[low + r], slopes[r * wide : (r + 1) * wide])
-                came, count = (low + r) * total + place[last + 1], place[last + 2] - place[last + 1]
-                slope(slopes, r * wide, numbers, came, count, ONE, lanes.unit)
+            came, count = low * total + place[last + 1], place[last + 2] - place[last + 1]
+            slope(slopes, wide, high - low if last < len(seeds) else 0, numbers, came, total, count, ONE, lanes.unit)
             for k in range(last, -1, -1):
                 first, count = low * total + place[k], place[k + 1] - place[k]
                 mine, own = sums[piece, rows[k] : rows[k + 1]], bias_sums[piece, place[k + 1] - place[1] :]
@@ -203,8 +201,9 @@ def _backward(
                         store(before, r * wide + p, zeros(lanes.unit))
                 add_panels(slopes, wide, high - low, width[k + 1], weights, begin[k], before, 0, wide, count, lanes)
                 slopes, before = before, slopes
-                for r in range(high - low if k > 0 else 0):
-                    slope(slopes, r * wide, numbers, first + r * total, count, grown, lanes.unit)
+                if k > 0:
+                    factor = grown if k < len(seeds) else ONE
+                    slope(slopes, wide, high - low, numbers, first, total, count, factor, lanes.unit)
             if dropped:
                 drop(slopes, 0, wide, width[0], low, high, words, seeds[0], dropped)
             for r in range(high - low):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -46,6 +47,15 @@ def panels(matrix: Floats, out: Floats | None = None) -> Floats:
         own = matrix[:, at : at + PANEL]
         made[at * n : (at + PANEL) * n].reshape(n, -1)[:, : own.shape[1]] = own
     return made
+
+
+def stacked(matrices: Sequence[Floats]) -> tuple[Floats, NDArray[np.int64]]:
+    """The panels of some matrices, one below the other, and where those of each begin."""
+    begin = np.cumsum([0, *(len(one) * padded(one.shape[1]) for one in matrices)])
+    out = aligned(1, int(begin[-1]))[0]
+    for k, one in enumerate(matrices):
+        panels(one, out[begin[k] : begin[k + 1]])
+    return out, begin
 
 
 @part

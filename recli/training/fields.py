@@ -220,12 +220,12 @@ class Perceptron(nn.Module):  # type: ignore[misc]
     def forward(self, x: Tensor) -> Tensor:
         """Rows (n, width) to (n, last width), or with ``out`` to (n,)."""
         if not (self.norms or self.dice):
-            x = rectified(x, self.layers, self.dropout.share if self.training else 0)
-        else:
-            for place, layer in enumerate(self.layers):
-                x = layer(self.dropout(x))
-                x = self.norms[place](x) if self.norms else x
-                x = self.dice[place](x) if self.dice else F.relu(x)
+            x = rectified(x, self.layers, self.dropout.share if self.training else 0, self.out)
+            return x if self.out is None else x.squeeze(1)
+        for place, layer in enumerate(self.layers):
+            x = layer(self.dropout(x))
+            x = self.norms[place](x) if self.norms else x
+            x = self.dice[place](x) if self.dice else F.relu(x)
         return x if self.out is None else self.out(x).squeeze(1)
 
 

@@ -15,35 +15,40 @@ from recli.training.layers import dropout, parts_of, seed
 WIDEST: Final = 256  # a layer up to which our kernel is the faster one
 
 
-def rectified(x: Tensor, layers: Sequence[nn.Linear], share: float) -> Tensor:
-    """Of rows (…, in) what all layers make (…, out), each of them dropout of a ``share``, a product, and ReLU."""
+def rectified(x: Tensor, layers: Sequence[nn.Linear], share: float, out: nn.Linear | None = None) -> Tensor:
+    """Of rows (…, in) what all layers make (…, out), each of them dropout of a ``share``, a product, and ReLU.
+
+    Behind them, ``out`` is a product alone.
+    """
     narrow = all(max(layer.weight.shape) <= WIDEST for layer in layers)
     if not layers or not narrow or x.device.type != "cpu" or x.dtype != torch.float32:
-        return _by_layer(x, layers, share)
+        return _by_layer(x, layers, share, out)
     if torch.is_autocast_enabled("cpu"):
-        return _by_layer(x, layers, share)
-    numbers = [number for layer in layers for number in (layer.weight, layer.bias)]
-    made: Tensor = _Rectified.apply(x.reshape(-1, x.shape[-1]), share, *numbers)
+        return _by_layer(x, layers, share, out)
+    every = [*layers] if out is None else [*layers, out]
+    numbers = [number for layer in every for number in (layer.weight, layer.bias)]
+    made: Tensor = _Rectified.apply(x.reshape(-1, x.shape[-1]), share, len(layers), *numbers)
     return made.reshape(*x.shape[:-1], made.shape[-1])
 
 
-def _by_layer(x: Tensor, layers: Sequence[nn.Linear], share: float) -> Tensor:
+def _by_layer(x: Tensor, layers: Sequence[nn.Linear], share: float, out: nn.Linear | None) -> Tensor:
     for layer in layers:
         x = F.relu(layer(dropout(x, share)), inplace=True)
-    return x
+    return x if out is None else out(x)
 
 
 class _Rectified(torch.autograd.Function):  # type: ignore[misc]  # torch is not typed
     """By a kernel, in which a few rows go through all layers while they are near."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, share: float, *numbers: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, share: float, bent: int, *numbers: Tensor) -> Tensor:
         from recli.kernels.perceptron import forward, layers
         from recli.training.team import arrays, on_threads_of_torch
 
         weights, biases = arrays(*numbers[::2]), arrays(*numbers[1::2])
         to = layers([x.shape[1], *map(len, weights)])
-        seeds, dropped = np.array([seed() for _ in weights if share], np.uint64), parts_of(share) if share else 0
+        seeds = np.array([seed() if share else 0 for _ in range(bent)], np.uint64)
+        dropped = parts_of(share) if share else 0
         made = x.new_empty(len(x), int(to.place[-1]))
         with on_threads_of_torch():
             forward(x.detach().contiguous().numpy(), to, weights, biases, seeds, dropped, made.numpy())
@@ -62,4 +67,4 @@ class _Rectified(torch.autograd.Function):  # type: ignore[misc]  # torch is not
             given = gradient.contiguous().numpy(), made.numpy(), to, arrays(*weights), seeds, dropped
             of_weights, of_biases = backward(*given, to_x.numpy())
         pairs = zip(of_weights, of_biases, strict=True)
-        return to_x, None, *(torch.from_numpy(one) for pair in pairs for one in pair)
+        return to_x, None, None, *(torch.from_numpy(one) for pair in pairs for one in pair)

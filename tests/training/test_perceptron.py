@@ -55,6 +55,19 @@ def test_rows_may_have_any_shape() -> None:
     torch.testing.assert_close(rectified(x.view(5, 2, 3, 8), layers, 0), plainly(x, layers).view(5, 2, 3, 5))
 
 
+@pytest.mark.parametrize("share", [0, 0.3])
+def test_a_last_layer_is_a_product_alone(share: float) -> None:
+    x, layers = given(200, [70, 100, 40, 3])
+    out = layers.pop()
+    torch.manual_seed(5)
+    found = rectified(x, layers, share, out)
+    torch.manual_seed(5)
+    expected = out(rectified(x, layers, share))
+    every = [*layers, out]
+    for one, other in zip(with_gradients(found, x, every), with_gradients(expected, x, every), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
 def test_dropout_is_the_same_on_the_way_back() -> None:
     """Where all weights are those of the identity, what is left of a positive number is its factor times the number."""
     x, layers = given(300, [100, 100, 100])

@@ -73,17 +73,16 @@ def build(
 def states(network: Any, window: Window) -> Tensor:
     """The second layer's numbers after each event (n, places, width)."""
     import torch
-    from torch.nn import functional as F
+
+    from recli.training.horizontal import horizontal
 
     rows, places = network["item"](window.item), len(network["across"])
     n, events, width = rows.shape
-    image = F.pad(rows.transpose(1, 2), (places - 1, 0))  # (n, width, places - 1 zeros and the events)
-    found = [
-        F.max_pool1d(filters(image).relu(), places - height, stride=1)
-        for height, filters in enumerate(network["across"])
-    ]
-    under = network["down"](image.reshape(n * width, 1, -1)).view(n, -1, events)  # (n, width * nv, events)
-    x = network["dropout"](torch.cat([under, *found], 1).transpose(1, 2))
+    # What each vertical filter has for an event, of each event up to it.
+    before = torch.arange(events, device=rows.device) - torch.arange(events, device=rows.device)[:, None]
+    down = network["down"].weight[:, 0, places - 1 - before.clamp(min=0)] * (before >= 0)
+    under = torch.einsum("niw,vie->newv", rows, down) + network["down"].bias
+    x = network["dropout"](torch.cat([under.flatten(2), horizontal(rows, network["across"])], 2))
     x = network["both"](x).relu()
     user = network["user"](window.user.clamp(min=0)) * (window.user >= 0)[:, None]
     return network["beside"](torch.cat([x, user[:, None].expand(n, events, width)], 2)).relu()
