@@ -160,6 +160,21 @@ def test_states_on_the_way_are_those_of_histories_that_end_there(module: Any, me
             torch.testing.assert_close(whole[:, length - 1], end, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("items", [1, 3, 8, 1000])
+def test_srgnn_reads_a_window_at_once_as_it_reads_each_session(items: int) -> None:
+    torch.manual_seed(2)
+    network = srgnn.build(items, 6, 1)
+    item, event = torch.randint(0, items, (7, 12)), torch.arange(7 * 12)
+    found = srgnn.growing(network, item)
+    expected = srgnn.read(network, item[event // 12], event % 12 + 1).view_as(found)
+    weight = torch.randn_like(found)
+    for made, other in zip(
+        *([one, *torch.autograd.grad((one * weight).sum(), network.parameters())] for one in (found, expected)),
+        strict=True,
+    ):
+        torch.testing.assert_close(made, other, rtol=1e-4, atol=1e-4)
+
+
 def test_what_bert4rec_hides_is_what_it_is_asked_for() -> None:
     """Of every window the targets are hidden items, or the last one alone, and what is hidden is not read."""
     torch.manual_seed(2)

@@ -24,7 +24,8 @@ class SRGNN(NextItem):
 
     Wu et al. 2019, "Session-based recommendation with graph neural networks" (AAAI): gated messages over the edges in
     and out, each over the number of its node's (eq. 1 to 5), attention (eq. 6), the last item beside its sum (eq. 7).
-    The graph after each event is another one, so each is read on its own, where other models read a window at once.
+    The graph after each event is another one. Where messages are passed once, an event changes two of its nodes alone,
+    so a window is read at once; where they are passed on, every graph is read on its own.
     """
 
     embedding_size: int = param(64, "numbers in the row of an item", least=1)
@@ -81,10 +82,52 @@ def read(network: Any, item: Tensor, length: Tensor) -> Tensor:
     return network["both"](torch.cat([now, whole], 1))
 
 
+def growing(network: Any, item: Tensor) -> Tensor:
+    """What `read` makes of the session up to each event (n, places, width), where messages are passed once.
+
+    An event gives its own node an edge in, and the one before it an edge out: each node is as it was then until its
+    item comes again. ``now`` are the nodes of the events as these come, ``after`` when the next ones have come.
+    """
+    import torch
+
+    same = item[:, :, None] == item[:, None]
+    seen = same.tril()  # (n, events, those up to them)
+    again = (same[:, :-1, :-1] & same[:, 1:, 1:]).tril(-1).any(2)  # edges to the next event that there were
+    new = ~again[:, None]
+    x = network["item"](item)
+    into = _mean(seen[:, :, 1:] & new, network["into"](x)[:, :-1])
+    edges, out = seen[:, :, :-1] & new, network["out"](x)[:, 1:]
+
+    def gated(edges: Tensor) -> Tensor:
+        messages = torch.cat([into, _mean(edges, out)], 2)
+        node: Tensor = network["gates"](messages.flatten(0, 1), x.flatten(0, 1)).view_as(x)
+        return node
+
+    now, after = gated(edges.tril(-1)), gated(edges)
+    asked, times = network["last"](now), seen.sum(2, dtype=x.dtype)
+    share = network["share"]((asked[:, :, None] + network["each"](after)[:, None]).sigmoid()).squeeze(3)
+    latest = (same.cumsum(2) == times[:, :, None]).transpose(1, 2).tril(-1)  # not seen again up to the event
+    whole = times[:, :, None] * network["share"]((asked + network["each"](now)).sigmoid()) * now
+    whole = whole + (share * latest * times[:, None]) @ after
+    made: Tensor = network["both"](torch.cat([now, whole], 2))
+    return made
+
+
+def _mean(which: Tensor, rows: Tensor) -> Tensor:
+    """The mean of those of the rows (n, r, width) that are meant (n, places, r), or zeros."""
+    shares = which.to(rows.dtype)
+    return (shares / shares.sum(2, keepdim=True).clamp(min=1)) @ rows
+
+
 def loss(network: Any, window: Window, objective: Objective) -> Tensor:
     """The objective of the state after each event, of which each is the end of a session of its own."""
-    places = window.item.shape[1]
-    rows = read(network, window.item[window.at // places], window.at % places + 1)
+    from torch.nn import functional as F
+
+    if network.step == 1:
+        rows = F.embedding(window.at, growing(network, window.item).flatten(0, 1))
+    else:
+        places = window.item.shape[1]
+        rows = read(network, window.item[window.at // places], window.at % places + 1)
     return objective(rows, window, *output(network))
 
 
