@@ -154,45 +154,6 @@ def test_those_with_nothing_relevant_leave_and_are_counted(world: World) -> None
         assert one["users"] + one["users_without_relevant"] == rows["user_id"].n_unique()
 
 
-NUMBERS = [3.0, 4.0, 4.5, 5.0]
-TEXTS = ["red", "Red", "", "a b", "4"]
-
-
-@pytest.mark.parametrize(
-    ("condition", "expected"),
-    [
-        ("n>=4", 3),
-        (" n > 4 ", 2),
-        ("n<4.5", 2),
-        ("n<=4.5", 3),
-        ("n==4", 1),
-        ("n=4", 1),
-        ("n!=4", 3),
-        ("n>=-1e3", 4),
-        ("tag==red", 1),
-        ("tag=a b", 1),
-        ("tag!=red", 3),  # not the empty one
-        ("tag==4", 1),
-        ("user_id!=n0", 8),
-    ],
-)
-def test_a_condition_takes_the_rows_it_says(tmp_path: Path, condition: str, expected: int) -> None:
-    """A user a row, so that the users who stay are the rows that hold."""
-    column = condition.replace("!", " ").replace("=", " ").replace("<", " ").replace(">", " ").split()[0]
-    rows = [(f"n{i}", "x", n, "") for i, n in enumerate(NUMBERS)] if column != "tag" else []
-    rows += [(f"t{i}", "x", 0, text) for i, text in enumerate(TEXTS)] if column != "n" else []
-    truth = table(tmp_path / "t.inter", "user_id:token item_id:token n:float tag:token", rows)
-    found = table(tmp_path / "l.inter", "user_id:token item_id:token", [(row[0], "x") for row in rows])
-    one = entry(found, "recall@1", truth=truth, relevant=condition)
-    assert (one["users"], one["users_without_relevant"]) == (expected, len(rows) - expected)
-
-
-@pytest.mark.parametrize("condition", ["", " ", "rating", "rating>", ">=4", "4", "rating>= ", "tag==", "n===4"])
-def test_a_condition_of_another_form(condition: str) -> None:
-    with refused(Exit.USAGE, repr(condition), "such as 'rating>=4', in quotes"):
-        judging(relevant=condition)
-
-
 @pytest.mark.parametrize(
     ("condition", "said"),
     [
@@ -210,12 +171,6 @@ def test_a_condition_that_does_not_suit_the_rows(world: World, condition: str, s
     for path in (world.model, world.recs):
         with refused(Exit.USAGE, "--relevant", said):
             entry(path, "recall@10", relevant=condition)
-
-
-def test_a_condition_on_several_values_a_row(tmp_path: Path) -> None:
-    truth = table(tmp_path / "t.inter", "user_id:token item_id:token tags:token_seq", [("a", "x", "p q")])
-    with refused(Exit.USAGE, "tags", "several"):
-        entry(truth, "recall@1", truth=truth, relevant="tags==p")
 
 
 def test_nothing_relevant_at_all(world: World) -> None:
@@ -345,36 +300,6 @@ def test_means_of_the_values_by_user_are_the_values(recli: Runner, world: World,
     assert frame.height == frame["user_id"].n_unique() == entries["ndcg@10"]["users"]
     for name in frame.columns[1:]:
         assert mean(frame[name].drop_nans()) == pytest.approx(entries[name]["value"], rel=1e-12)
-
-
-# Ties at the cut
-
-
-def test_ties_by_hand(tmp_path: Path) -> None:
-    """Of the items that are left p, q and r have two users each, and s has one; d has p already."""
-    train = [("b", "p"), ("d", "p"), ("b", "q"), ("e", "q"), ("b", "r"), ("e", "r"), ("b", "s")]
-    train += [("f", item) for item in "pqrs"]
-    test = [("new", "p"), ("d", "q"), ("e", "p"), ("f", "z")]
-    model = fitted(parts(tmp_path, "user_id:token item_id:token", train=train, test=test), "pop")
-    # Three of each, s two: new sees 3 3 3 2, d 3 3 2, e 3 2, and f nothing, so that it has no list.
-    expected = {1: 2 / 3, 2: 1 / 3, 3: 0}
-    deep = lists(model, k=3)
-    for k, share in expected.items():
-        recs = lists(model, k=k)
-        assert load(recs).header.more["ties"] == share
-        assert entry(recs, f"hit@{k}")["ties"] == share
-        assert entry(model, f"hit@{k}")["ties"] == share
-        assert entry(deep, f"hit@{k}")["ties"] == share
-
-
-def test_ties_that_cannot_be_told(tmp_path: Path) -> None:
-    columns = "user_id:token item_id:token"
-    truth = table(tmp_path / "t.inter", columns, [("a", "x")])
-    ranks = table(tmp_path / "r.inter", f"{columns} rank:float", [("a", "x", 1), ("a", "y", 2)])
-    scores = table(tmp_path / "s.inter", f"{columns} score:float", [("a", "x", 1), ("a", "y", 1), ("a", "z", 0)])
-    assert entry(ranks, "hit@1", truth=truth)["ties"] is None
-    ties = [entry(scores, f"hit@{k}", truth=truth)["ties"] for k in (1, 2, 3)]
-    assert ties == [1, 0, None]
 
 
 # Features
